@@ -1,0 +1,10 @@
+#include "bind.h"
+
+NB_MODULE(_native, module) {
+    module.doc() = "Native kernels of edgevision. Private: edgevision.ops validates and calls these.";
+    ev::bind::bind_image(module);
+    ev::bind::bind_color(module);
+    ev::bind::bind_boxes(module);
+    ev::bind::bind_masks(module);
+    ev::bind::bind_scores(module);
+}

@@ -1,0 +1,1 @@
+"""Commands of `edgevision`: argument parsing only; one file a command."""

@@ -1,0 +1,47 @@
+"""The few kinds of error this package raises.
+
+Every message says what was wrong, what was got, what is accepted and what to do. Each kind also derives from the
+built-in error a caller would expect, so `except ValueError` and `except OSError` keep working.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BackendError",
+    "EdgeVisionError",
+    "InputError",
+    "MissingDependencyError",
+    "ModelFileError",
+    "SpecError",
+]
+
+
+class EdgeVisionError(Exception):
+    """Base of every error that edgevision raises on purpose."""
+
+
+class InputError(EdgeVisionError, ValueError):
+    """An argument (image, array, threshold, option) has the wrong type, shape, range or name."""
+
+
+class ModelFileError(EdgeVisionError, OSError):
+    """A model file or bundle is missing, unreadable, truncated, or not of a kind that can be loaded."""
+
+
+class SpecError(EdgeVisionError, ValueError):
+    """A model's spec is absent, malformed, of another version, or contradicts the network's tensors."""
+
+
+class BackendError(EdgeVisionError, RuntimeError):
+    """A runtime refused the model or failed while running it."""
+
+
+class MissingDependencyError(EdgeVisionError, ImportError):
+    """An optional library is not installed; the message names the extra that brings it."""
+
+    def __init__(self, module: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs {module}, which is not installed; run: pip install 'edgevision[{extra}]'",
+            name=module,
+        )
+        self.extra = extra

@@ -1,0 +1,1 @@
+"""Python face of the kernels: validate, then call the native code or its NumPy reference."""

@@ -1,0 +1,1 @@
+"""The model spec: what a network expects and what its outputs mean."""

@@ -1,0 +1,1 @@
+"""One file a task: images to tensors, tensors to typed results."""
