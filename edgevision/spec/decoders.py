@@ -112,7 +112,8 @@ DECODERS: Mapping[str, DecoderInfo] = {
         ("detect",),
         (TensorRole("predictions", "(B, A, 5 + nc)"),),
         {"nms_class_offset": _NMS_CLASS_OFFSET},
-        "Original YOLOv5 and v7: cx, cy, w, h in input pixels, objectness 0-1, nc scores 0-1; a score is their "
+        "Original YOLOv5 and v7: cx, cy, w, h in input pixels, objectness 0-1, nc scores 0-1; a score is "
+        "their "
         "product.",
     ),
     "yolox": DecoderInfo(
