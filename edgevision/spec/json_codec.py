@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any, TypeVar
 
 from edgevision.errors import SpecError
+from edgevision.spec.checks import fail
 from edgevision.spec.image_input import ImageInput
 from edgevision.spec.model_spec import Decoder, ModelSpec, Source, Thresholds
 from edgevision.spec.strict_json import check_header, check_keys, dump_json, parse_json
@@ -59,7 +60,7 @@ def _read_document(document: dict[str, Any]) -> ModelSpec:
     if "inputs" in body:
         inputs = body["inputs"]
         if not isinstance(inputs, list):
-            raise SpecError(f"inputs must be a list of objects, got {type(inputs).__name__}")
+            fail("inputs", "a list of objects", inputs)
         body["inputs"] = [_read(ImageInput, f"inputs[{i}]", one) for i, one in enumerate(inputs)]
     body["decoder"] = _read(Decoder, "decoder", body["decoder"])
     if "thresholds" in body:

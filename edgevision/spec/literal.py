@@ -20,7 +20,7 @@ MAX_DEPTH = 8
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<string>'(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\")"
-    r"|(?P<number>[-+]?(?:\d{1,40}\.?\d{0,40}|\.\d{1,40})(?:[eE][-+]?\d{1,4})?)"
+    r"|(?P<number>[-+]?(?:\d{1,40}(?:\.\d{0,40})?|\.\d{1,40})(?:[eE][-+]?\d{1,4})?(?![\w.]))"
     r"|(?P<word>True|False|None)\b"
     r"|(?P<mark>[\[\](){},:]))"
 )
@@ -57,7 +57,7 @@ class _UnreadableError(ValueError):
 def _split(text: str, what: str) -> list[Token]:
     """The tokens, last one first, so that reading them is popping."""
     tokens: list[Token] = []
-    position, end = 0, len(text.rstrip())
+    position, end, depth = 0, len(text.rstrip()), 0
     while position < end:
         match = _TOKEN.match(text, position)
         if match is None:
@@ -65,6 +65,10 @@ def _split(text: str, what: str) -> list[Token]:
                 f"{what} must be a Python literal, got {show(text[position:])} at character {position}"
             )
         kind = match.lastgroup or ""
+        if kind == "mark":
+            depth += (match[kind] in "[({") - (match[kind] in "])}")
+            if depth > MAX_DEPTH:
+                break  # what is left makes no literal; splitting megabytes of brackets would take seconds
         tokens.append((kind, match[kind]))
         position = match.end()
     tokens.reverse()

@@ -3,7 +3,7 @@
 The metadata alone does not settle everything, and what it leaves open changed with its versions (measured on
 exports of 8.2 to 8.4): 8.2 and the first of 8.3 do not say whether boxes are selected in the graph or whether
 the size is free; the input's element type never follows from it (`half` gives float32 tensors when exported
-on a CPU); RT-DETR's rows changed in 8.4.46. So the tensors of the graph, where they are known, come before
+on a CPU); RT-DETR's rows changed in 8.4.47. So the tensors of the graph, where they are known, come before
 the metadata.
 """
 
@@ -37,7 +37,7 @@ _MASKS = 32
 _NMS_CLASS_OFFSET = 7680.0
 """Pixels by which its predictor moves the boxes of one class from those of the next."""
 _MAX_CLASSES = 1 << 16
-_SELECTED_RTDETR = (8, 4, 46)
+_SELECTED_RTDETR = (8, 4, 47)
 """The first version whose RT-DETR export picks the best boxes in the graph."""
 
 
