@@ -72,6 +72,7 @@ def scan_model(wire: WireFile) -> OnnxLayout:
         elif one.number == _PRODUCER_VERSION:
             layout.producer_version = wire.text(one)
         elif one.number == _GRAPH:
+            protobuf.need(one, protobuf.BYTES)
             layout.graphs.append(one)
         elif one.number == _OPSET_IMPORT:
             domain, version = _read_opset(wire, one)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-__all__ = ["Field", "WireError", "WireFile", "encode_bytes_field", "encode_varint"]
+__all__ = ["BYTES", "Field", "WireError", "WireFile", "encode_bytes_field", "encode_varint", "integer", "need"]
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 _GROUP_TYPES = (3, 4)
@@ -62,12 +62,12 @@ class WireFile:
 
     def message(self, field: Field) -> Iterator[Field]:
         """The fields of the message that `field` holds."""
-        _need(field, BYTES)
+        need(field, BYTES)
         return self.fields(field.start, field.end)
 
     def read(self, field: Field) -> bytes:
         """The payload of a string or bytes field; WireError past the limit on bytes read."""
-        _need(field, BYTES)
+        need(field, BYTES)
         length = field.end - field.start
         self._bytes_left -= length
         if self._bytes_left < 0:
@@ -85,7 +85,7 @@ class WireFile:
 
 def integer(field: Field) -> int:
     """The value of a varint field as the signed 64-bit integer that it encodes."""
-    _need(field, VARINT)
+    need(field, VARINT)
     return field.value - (1 << 64) if field.value >> 63 else field.value
 
 
@@ -105,7 +105,8 @@ def encode_bytes_field(number: int, payload: bytes) -> bytes:
     return encode_varint(number << 3 | BYTES) + encode_varint(len(payload)) + payload
 
 
-def _need(field: Field, wire: int) -> None:
+def need(field: Field, wire: int) -> None:
+    """Raises WireError unless the field has the wire type."""
     if field.wire != wire:
         raise WireError(
             f"field {field.number} at byte {field.tag_start} has wire type {field.wire}, not {wire}"
