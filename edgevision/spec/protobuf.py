@@ -11,7 +11,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-__all__ = ["BYTES", "Field", "WireError", "WireFile", "encode_bytes_field", "encode_varint", "integer", "need"]
+__all__ = [
+    "BYTES",
+    "Field",
+    "WireError",
+    "WireFile",
+    "encode_bytes_field",
+    "encode_varint",
+    "integer",
+    "need",
+]
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 _GROUP_TYPES = (3, 4)

@@ -7,8 +7,18 @@ from typing import Any
 from hypothesis import strategies as st
 
 from edgevision.geometry import PAD_PLACEMENTS, RESIZE_MODES
-from edgevision.spec import COLORS, DECODERS, DTYPES, FILTERS, LAYOUTS, Decoder, ImageInput, ModelSpec, Source
-from edgevision.spec import Thresholds
+from edgevision.spec import (
+    COLORS,
+    DECODERS,
+    DTYPES,
+    FILTERS,
+    LAYOUTS,
+    Decoder,
+    ImageInput,
+    ModelSpec,
+    Source,
+    Thresholds,
+)
 from edgevision.spec.decoders import ParamInfo
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

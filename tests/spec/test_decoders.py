@@ -54,12 +54,29 @@ def test_extra_channels_adds_up_the_extras(decoder: str, params: dict[str, Any],
         ("detect", "yolo", {"masks": 32}, "decoder.params.masks must be left at 0 for task 'detect', got 32"),
         ("pose", "yolo_end2end", {}, "decoder.params.keypoints must be set for task 'pose', got 0"),
         ("oriented", "yolo", {"rotated": False}, "decoder.params.rotated must be set for task 'oriented'"),
-        ("detect", "yolo", {"rotated": True}, "decoder.params.rotated must be left at False for task 'detect'"),
-        ("classify", "yolo", {}, "decoder.name 'yolo' serves detect, instances, pose, oriented, not task 'classify'"),
-        ("depth", "scores", {}, "decoder.name 'scores' serves classify, not task 'depth'; no decoder of this"),
+        (
+            "detect",
+            "yolo",
+            {"rotated": True},
+            "decoder.params.rotated must be left at False for task 'detect'",
+        ),
+        (
+            "classify",
+            "yolo",
+            {},
+            "decoder.name 'yolo' serves detect, instances, pose, oriented, not task 'classify'",
+        ),
+        (
+            "depth",
+            "scores",
+            {},
+            "decoder.name 'scores' serves classify, not task 'depth'; no decoder of this",
+        ),
     ],
 )
-def test_task_decoder_and_params_must_fit(task: str, decoder: str, params: dict[str, Any], message: str) -> None:
+def test_task_decoder_and_params_must_fit(
+    task: str, decoder: str, params: dict[str, Any], message: str
+) -> None:
     with pytest.raises(SpecError) as caught:
         ModelSpec(task=task, decoder=Decoder(name=decoder, params=params))
     assert str(caught.value).startswith(message)

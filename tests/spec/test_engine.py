@@ -67,7 +67,9 @@ def test_a_sidecar_is_read_back_equal_and_the_plan_stays_raw(path: Path) -> None
 def test_a_raw_plan_without_a_sidecar_has_no_spec(path: Path) -> None:
     header = read_engine_header(path)
     assert (header.spec, header.key, header.plan_offset, header.metadata) == (None, None, 0, {})
-    with pytest.raises(SpecError, match=r"m.engine has no spec: m.engine.json is not beside it; give one: ev.load"):
+    with pytest.raises(
+        SpecError, match=r"m.engine has no spec: m.engine.json is not beside it; give one: ev.load"
+    ):
         load_spec(path)
 
 
@@ -124,7 +126,9 @@ def test_a_header_without_a_plan_is_refused(path: Path) -> None:
 def test_a_plan_of_another_size_than_the_sidecars_is_refused(path: Path) -> None:
     write_engine_sidecar(path, SPEC, KEY)
     path.write_bytes(PLAN[:-1])
-    with pytest.raises(ModelFileError, match=r"a plan of 203 bytes, its sidecar m.engine.json was written for one of 204"):
+    with pytest.raises(
+        ModelFileError, match=r"a plan of 203 bytes, its sidecar m.engine.json was written for one of 204"
+    ):
         read_engine_header(path)
 
 
@@ -132,7 +136,10 @@ def test_an_onnx_model_or_another_file_is_no_engine(path: Path) -> None:
     for data, what in [
         (b"\x08\x08\x12\x05maker", "it is an ONNX model; give it the suffix .onnx"),
         (b"\x89PNG\r\n\x1a\n", "it is a PNG image"),
-        (b"PK\x03\x04" + b"m/data.pkl", "it is a PyTorch checkpoint; export it with: edgevision export yolo m.engine"),
+        (
+            b"PK\x03\x04" + b"m/data.pkl",
+            "it is a PyTorch checkpoint; export it with: edgevision export yolo m.engine",
+        ),
     ]:
         path.write_bytes(data)
         with pytest.raises(ModelFileError) as caught:
@@ -146,15 +153,23 @@ BAD_SIDECARS: dict[str, tuple[dict[str, Any], str]] = {
     "unknown key": ({"gpu": 1}, "unknown key 'gpu'; accepted in the document: format, version, spec, key"),
     "spec missing": ({"spec": ...}, "required key spec is missing"),
     "spec a list": ({"spec": []}, "spec must be an object, got []"),
-    "spec malformed": ({"spec": {"format": "edgevision.spec", "version": 1}}, "spec: required key task is missing"),
+    "spec malformed": (
+        {"spec": {"format": "edgevision.spec", "version": 1}},
+        "spec: required key task is missing",
+    ),
     "key incomplete": ({"key": {"backend": "tensorrt"}}, "required key key.backend_version is missing"),
-    "hash": ({"onnx_sha256": "AB"}, "onnx_sha256 must be 64 lower-case hexadecimal digits or empty, got 'AB'"),
+    "hash": (
+        {"onnx_sha256": "AB"},
+        "onnx_sha256 must be 64 lower-case hexadecimal digits or empty, got 'AB'",
+    ),
     "plan size": ({"plan_size": 0}, "plan_size must be an integer 1-281474976710656, got 0"),
 }
 
 
 @pytest.mark.parametrize("case", BAD_SIDECARS.values(), ids=BAD_SIDECARS.keys())
-def test_a_malformed_sidecar_is_refused_naming_it_and_the_place(case: tuple[dict[str, Any], str], path: Path) -> None:
+def test_a_malformed_sidecar_is_refused_naming_it_and_the_place(
+    case: tuple[dict[str, Any], str], path: Path
+) -> None:
     changes, message = case
     sidecar = write_engine_sidecar(path, SPEC, KEY)
     document = {**json.loads(sidecar.read_text()), **changes}

@@ -54,7 +54,11 @@ FOREIGN: dict[str, tuple[str, bytes, str]] = {
     "pickle 5": ("m.onnx", pickle.dumps({"model": [1]}, protocol=5), CHECKPOINT),
     "npz": ("m.onnx", saved(array=False), "it is a NumPy .npz archive"),
     "npy": ("m.onnx", saved(array=True), "it is a NumPy array"),
-    "keras": ("m.keras", zipped("metadata.json", "config.json"), "it is a Keras model; export an ONNX model from it"),
+    "keras": (
+        "m.keras",
+        zipped("metadata.json", "config.json"),
+        "it is a Keras model; export an ONNX model from it",
+    ),
     "zip": ("m.onnx", zipped("readme.txt"), "it is a zip archive; unpack it first"),
     "hdf5": ("m.h5", b"\x89HDF\r\n\x1a\n" + bytes(64), "it is an HDF5 file"),
     "png": ("m.png", b"\x89PNG\r\n\x1a\n" + bytes(64), "it is a PNG image; give the model here"),
@@ -67,8 +71,16 @@ FOREIGN: dict[str, tuple[str, bytes, str]] = {
     "gguf": ("m.gguf", b"GGUF\x03\x00\x00\x00", "it is a GGUF language model"),
     "tensorrt": ("m.onnx", b"ftrt" + bytes(range(60)), "it is a TensorRT engine; give it the suffix .engine"),
     "tensorrt-rtx": ("m.bin", b"vtrt" + bytes(range(60)), "it is a TensorRT engine"),
-    "ultralytics engine": ("m.bin", struct.pack("<i", 20) + b'{"task": "detect"  }' + b"ftrt", "it is a TensorRT eng"),
-    "safetensors": ("m.safetensors", struct.pack("<Q", len(SAFETENSORS)) + SAFETENSORS, "it is a safetensors file"),
+    "ultralytics engine": (
+        "m.bin",
+        struct.pack("<i", 20) + b'{"task": "detect"  }' + b"ftrt",
+        "it is a TensorRT eng",
+    ),
+    "safetensors": (
+        "m.safetensors",
+        struct.pack("<Q", len(SAFETENSORS)) + SAFETENSORS,
+        "it is a safetensors file",
+    ),
     "elf": ("m.so", b"\x7fELF\x02\x01\x01" + bytes(20), "it is a program or shared library"),
     "gzip": ("m.onnx", gzip.compress(b"x"), "it is a gzip archive; unpack it first"),
     "tar": ("m.tar", tarred(), "it is a tar archive; unpack it first"),
@@ -78,7 +90,11 @@ FOREIGN: dict[str, tuple[str, bytes, str]] = {
         b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n",
         "it is a Git LFS pointer, not the model itself; fetch it with: git lfs pull",
     ),
-    "html": ("m.onnx", b"\n<!DOCTYPE html>\n<html><title>404</title></html>", "it is an HTML page: the download"),
+    "html": (
+        "m.onnx",
+        b"\n<!DOCTYPE html>\n<html><title>404</title></html>",
+        "it is an HTML page: the download",
+    ),
     "openvino": ("m.xml", b'<?xml version="1.0"?>\n<net name="m" version="11">\n', "it is an OpenVINO model"),
     "ncnn": ("m.param", b"7767517\n75 83\n", "it is an ncnn parameter file"),
     "json": ("m.onnx", b'{"format": "edgevision.spec"}', "it is a JSON text; a spec goes beside its model"),
@@ -102,5 +118,7 @@ def test_a_file_of_another_kind_is_named(case: tuple[str, bytes, str], tmp_path:
 def test_bytes_of_no_known_kind_are_called_damaged(tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     path.write_bytes(bytes(range(256)))
-    with pytest.raises(ModelFileError, match="is not a readable ONNX model: field number 0 at byte 0 is out of range"):
+    with pytest.raises(
+        ModelFileError, match="is not a readable ONNX model: field number 0 at byte 0 is out of range"
+    ):
         read_onnx_header(path)

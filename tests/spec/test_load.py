@@ -63,12 +63,13 @@ def test_a_model_with_nothing_to_go_by_says_how_to_give_a_spec(tmp_path: Path) -
     with pytest.raises(SpecError) as caught:
         load_spec(path)
     assert str(caught.value) == (
-        f"{path} has no spec: its metadata holds neither the key edgevision.spec nor Ultralytics' keys, and m.json "
+        f"{path} has no spec: its metadata holds neither the key edgevision.spec nor Ultralytics' keys, and "
+        "m.json "
         "beside it is not there; give one: ev.load(path, spec='spec.json'), or export the checkpoint with "
         "edgevision export"
     )
     put(tmp_path / "m.json", '{"layers": []}')
-    with pytest.raises(SpecError, match="m.json beside it is no spec; give one"):
+    with pytest.raises(SpecError, match=r"m.json beside it is no spec; give one"):
         load_spec(path)
 
 
@@ -124,7 +125,9 @@ def test_engines_are_known_by_their_suffix(suffix: str, tmp_path: Path) -> None:
 def test_a_spec_file_is_a_spec_but_no_model(tmp_path: Path) -> None:
     path = put(tmp_path / "spec.json", TEXT)
     assert load_spec(path) == SPEC
-    with pytest.raises(ModelFileError, match=r"spec.json is a JSON file, not a model; load the .onnx or .engine"):
+    with pytest.raises(
+        ModelFileError, match=r"spec.json is a JSON file, not a model; load the .onnx or .engine"
+    ):
         resolve_model(path)
     put(path, "{}")
     with pytest.raises(SpecError, match=r"spec.json: the spec is not of the format 'edgevision.spec'"):
@@ -135,8 +138,14 @@ MISSING: dict[str, tuple[str, str]] = {
     "a typing error": ("yolo11.onnx", "does not exist; in {folder} there is yolo11n.onnx"),
     "another suffix": ("yolo11n.engine", "does not exist; in {folder} there is yolo11n.onnx"),
     "nothing alike": ("zzz", "does not exist; in {folder} there is yolo11n.onnx"),
-    "no folder": ("models/m.onnx", "does not exist; the folder {folder}/models does not exist or cannot be listed"),
-    "below a file": ("yolo11n.onnx/m.onnx", "does not exist; the folder {folder}/yolo11n.onnx does not exist"),
+    "no folder": (
+        "models/m.onnx",
+        "does not exist; the folder {folder}/models does not exist or cannot be listed",
+    ),
+    "below a file": (
+        "yolo11n.onnx/m.onnx",
+        "does not exist; the folder {folder}/yolo11n.onnx does not exist",
+    ),
     "a spec": ("spec.json", "does not exist; in {folder} there is yolo11n.onnx"),
 }
 
@@ -160,12 +169,14 @@ def test_a_missing_path_in_a_folder_without_models_says_so(tmp_path: Path) -> No
 def test_a_path_that_no_system_takes_is_a_model_file_error() -> None:
     with pytest.raises(ModelFileError, match=r"^cannot look at a\x00b: "):
         load_spec("a\0b")
-    with pytest.raises(ModelFileError, match="^cannot look at aaa"):
+    with pytest.raises(ModelFileError, match=r"^cannot look at aaa"):
         load_spec("a" * 5000)
 
 
 def test_folders_without_exactly_one_model_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelFileError, match=r"is no bundle: it needs a model.onnx, got nothing; make one with"):
+    with pytest.raises(
+        ModelFileError, match=r"is no bundle: it needs a model.onnx, got nothing; make one with"
+    ):
         resolve_model(tmp_path)
     put(tmp_path / "notes.txt", "x")
     with pytest.raises(ModelFileError, match=r"is no bundle: it needs a model.onnx, got notes.txt"):
@@ -187,11 +198,13 @@ def test_an_empty_file_is_called_empty(tmp_path: Path) -> None:
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_a_pipe_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "m.onnx")
-    with pytest.raises(ModelFileError, match="is not a regular file"):
+    with pytest.raises(ModelFileError, match=r"is not a regular file"):
         load_spec(tmp_path / "m.onnx")
 
 
-def test_a_file_that_may_not_be_read_says_how_to_allow_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_may_not_be_read_says_how_to_allow_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = put(tmp_path / "m.onnx", model())
 
     # Taking the permission away would not stop the superuser, whom containers often run tests as.

@@ -23,20 +23,52 @@ BAD_INPUTS: dict[str, tuple[dict[str, Any], str, str]] = {
     "size too large": ({"size_hw": (1, 65537)}, "size_hw[1] must be an integer 1-65536", "65537"),
     "size float": ({"size_hw": (640.0, 640)}, "size_hw[0] must be an integer", "640.0"),
     "size bool": ({"size_hw": (True, 640)}, "size_hw[0] must be an integer", "True"),
-    "size beyond any number": ({"size_hw": (10**5000, 1)}, "size_hw[0] must be an integer", "too large to show"),
+    "size beyond any number": (
+        {"size_hw": (10**5000, 1)},
+        "size_hw[0] must be an integer",
+        "too large to show",
+    ),
     "multiple negative": ({"multiple": -1}, "multiple must be an integer 0-65536", "-1"),
     "multiple with stretch": ({"multiple": 32, "resize": "stretch"}, "multiple must be 0", "only letterbox"),
-    "multiple does not divide": ({"multiple": 32, "size_hw": (640, 650)}, "size_hw must be multiples of", "32"),
+    "multiple does not divide": (
+        {"multiple": 32, "size_hw": (640, 650)},
+        "size_hw must be multiples of",
+        "32",
+    ),
     "batch zero": ({"batch": 0}, "batch must be an integer 1-65536", "got 0"),
-    "resize unknown": ({"resize": "fit"}, "resize must be one of letterbox, stretch, shortest_side_crop", "'fit'"),
+    "resize unknown": (
+        {"resize": "fit"},
+        "resize must be one of letterbox, stretch, shortest_side_crop",
+        "'fit'",
+    ),
     "resize unhashable": ({"resize": []}, "resize must be one of", "[]"),
-    "filter unknown": ({"filter": "cubic"}, "filter must be one of linear, nearest, bilinear_antialias", "'cubic'"),
-    "resize_size with letterbox": ({"resize_size": 256}, "resize_size must be null", "only shortest_side_crop"),
-    "upscale with stretch": ({"upscale": False, "resize": "stretch"}, "upscale must be true", "longest_side_pad"),
+    "filter unknown": (
+        {"filter": "cubic"},
+        "filter must be one of linear, nearest, bilinear_antialias",
+        "'cubic'",
+    ),
+    "resize_size with letterbox": (
+        {"resize_size": 256},
+        "resize_size must be null",
+        "only shortest_side_crop",
+    ),
+    "upscale with stretch": (
+        {"upscale": False, "resize": "stretch"},
+        "upscale must be true",
+        "longest_side_pad",
+    ),
     "upscale a number": ({"upscale": 1}, "upscale must be true or false", "got 1"),
-    "pad beyond a pixel": ({"pad_value": (0, 0, 256)}, "pad_value[2] must be a finite number 0 to 255", "256"),
+    "pad beyond a pixel": (
+        {"pad_value": (0, 0, 256)},
+        "pad_value[2] must be a finite number 0 to 255",
+        "256",
+    ),
     "pad of one": ({"pad_value": 114}, "pad_value must be three finite numbers 0 to 255", "114"),
-    "pad placement unknown": ({"pad_placement": "top"}, "pad_placement must be one of center, bottom_right", "'top'"),
+    "pad placement unknown": (
+        {"pad_placement": "top"},
+        "pad_placement must be one of center, bottom_right",
+        "'top'",
+    ),
     "color unknown": ({"color": "RGB"}, "color must be one of rgb, bgr, gray", "'RGB'"),
     "scale zero": ({"scale": 0}, "scale must be a finite number 1e-06 to 1e+06", "got 0"),
     "scale not finite": ({"scale": math.inf}, "scale must be a finite number", "inf"),
@@ -82,7 +114,8 @@ def test_values_at_the_ends_of_their_ranges_are_taken(fields: dict[str, Any]) ->
 
 
 def test_lists_become_tuples_and_integers_floats() -> None:
-    made = ImageInput(size_hw=[480, np.int64(640)], scale=1, mean=[0, np.float32(0.5), 1])  # type: ignore[arg-type]
+    fields: dict[str, Any] = {"size_hw": [480, np.int64(640)], "scale": 1, "mean": [0, np.float32(0.5), 1]}
+    made = ImageInput(**fields)
     assert made.size_hw == (480, 640)
     assert [type(side) for side in made.size_hw] == [int, int]
     assert made.mean == (0.0, 0.5, 1.0)
@@ -90,28 +123,72 @@ def test_lists_become_tuples_and_integers_floats() -> None:
 
 
 BAD_PARTS: dict[str, tuple[type[Any], dict[str, Any], str]] = {
-    "confidence above 1": (Thresholds, {"confidence": 1.01}, "confidence must be a finite number 0 to 1, got 1.01"),
+    "confidence above 1": (
+        Thresholds,
+        {"confidence": 1.01},
+        "confidence must be a finite number 0 to 1, got 1.01",
+    ),
     "iou a string": (Thresholds, {"iou": "0.5"}, "iou must be a finite number 0 to 1, got '0.5'"),
     "no detections": (Thresholds, {"max_detections": 0}, "max_detections must be an integer 1-100000, got 0"),
     "agnostic a number": (Thresholds, {"class_agnostic": 0}, "class_agnostic must be true or false, got 0"),
-    "hash too short": (Source, {"weights_sha256": "ab"}, "weights_sha256 must be 64 lower-case hexadecimal digits"),
+    "hash too short": (
+        Source,
+        {"weights_sha256": "ab"},
+        "weights_sha256 must be 64 lower-case hexadecimal digits",
+    ),
     "hash upper case": (Source, {"weights_sha256": "AB" * 32}, "weights_sha256 must be 64 lower-case"),
     "hash and a newline": (Source, {"weights_sha256": "ab" * 32 + "\n"}, "weights_sha256 must be 64"),
     "license none": (Source, {"license": None}, "license must be a string"),
     "random a string": (Source, {"random_weights": "no"}, "random_weights must be true or false, got 'no'"),
     "decoder unknown": (Decoder, {"name": "yolov9"}, "name must be one of yolo, yolo_end2end, yolov5"),
-    "outputs a string": (Decoder, {"name": "yolo", "outputs": "output0"}, "outputs must be a list of strings"),
+    "outputs a string": (
+        Decoder,
+        {"name": "yolo", "outputs": "output0"},
+        "outputs must be a list of strings",
+    ),
     "outputs twice": (Decoder, {"name": "detr", "outputs": ["a", "a"]}, "outputs must be different names"),
     "params a list": (Decoder, {"name": "yolo", "params": []}, "params must be an object"),
-    "param unknown": (Decoder, {"name": "scores", "params": {"top": 1}}, "params has an unknown key 'top'; decoder"),
+    "param unknown": (
+        Decoder,
+        {"name": "scores", "params": {"top": 1}},
+        "params has an unknown key 'top'; decoder",
+    ),
     "param not a key": (Decoder, {"name": "scores", "params": {1: 1}}, "params has an unknown key 1"),
-    "param of the wrong type": (Decoder, {"name": "yolo", "params": {"masks": 1.0}}, "params.masks must be an integer"),
-    "param bool for int": (Decoder, {"name": "yolo", "params": {"masks": True}}, "params.masks must be an integer"),
-    "param int for bool": (Decoder, {"name": "yolo", "params": {"rotated": 1}}, "params.rotated must be true or"),
-    "param not a choice": (Decoder, {"name": "scores", "params": {"activation": "relu"}}, "params.activation must be"),
-    "strides empty": (Decoder, {"name": "yolox", "params": {"strides": []}}, "params.strides must be 1-16 integers"),
-    "stride zero": (Decoder, {"name": "yolox", "params": {"strides": [8, 0]}}, "params.strides[1] must be an integer"),
-    "no parameters at all": (Decoder, {"name": "label_map", "params": {"x": 1}}, "params has an unknown key 'x'"),
+    "param of the wrong type": (
+        Decoder,
+        {"name": "yolo", "params": {"masks": 1.0}},
+        "params.masks must be an integer",
+    ),
+    "param bool for int": (
+        Decoder,
+        {"name": "yolo", "params": {"masks": True}},
+        "params.masks must be an integer",
+    ),
+    "param int for bool": (
+        Decoder,
+        {"name": "yolo", "params": {"rotated": 1}},
+        "params.rotated must be true or",
+    ),
+    "param not a choice": (
+        Decoder,
+        {"name": "scores", "params": {"activation": "relu"}},
+        "params.activation must be",
+    ),
+    "strides empty": (
+        Decoder,
+        {"name": "yolox", "params": {"strides": []}},
+        "params.strides must be 1-16 integers",
+    ),
+    "stride zero": (
+        Decoder,
+        {"name": "yolox", "params": {"strides": [8, 0]}},
+        "params.strides[1] must be an integer",
+    ),
+    "no parameters at all": (
+        Decoder,
+        {"name": "label_map", "params": {"x": 1}},
+        "params has an unknown key 'x'",
+    ),
 }
 
 
@@ -133,8 +210,14 @@ BAD_SPECS: dict[str, tuple[dict[str, Any], str]] = {
     "label a number": ({"labels": ["cat", 1]}, "labels[1] must be a string"),
     "labels a string": ({"labels": "cat"}, "labels must be a list of strings"),
     "thresholds a dict": ({"thresholds": {"iou": 0.5}}, "thresholds must be a Thresholds"),
-    "decoder of another task": ({"decoder": Decoder(name="scores")}, "decoder.name 'scores' serves classify, not"),
-    "a task nothing serves yet": ({"task": "flow"}, "decoder.name 'yolo' serves detect, instances, pose, oriented"),
+    "decoder of another task": (
+        {"decoder": Decoder(name="scores")},
+        "decoder.name 'scores' serves classify, not",
+    ),
+    "a task nothing serves yet": (
+        {"task": "flow"},
+        "decoder.name 'yolo' serves detect, instances, pose, oriented",
+    ),
 }
 
 
@@ -152,7 +235,9 @@ def test_a_label_may_occur_twice() -> None:
 
 def test_equal_specs_hash_equal_and_survive_copying() -> None:
     def make() -> ModelSpec:
-        return ModelSpec(task="pose", decoder=Decoder(name="yolo", params={"keypoints": 17}), labels=("person",))
+        return ModelSpec(
+            task="pose", decoder=Decoder(name="yolo", params={"keypoints": 17}), labels=("person",)
+        )
 
     assert make() == make()
     assert hash(make()) == hash(make())
@@ -178,8 +263,14 @@ def test_replace_changes_fields_and_those_of_nested_objects() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"label": ()}, "unknown field 'label'; a spec has task, inputs, decoder, labels, thresholds, source"),
-        ({"thresholds": {"nms": 1}}, "unknown field thresholds.nms; accepted: confidence, iou, max_detections"),
+        (
+            {"label": ()},
+            "unknown field 'label'; a spec has task, inputs, decoder, labels, thresholds, source",
+        ),
+        (
+            {"thresholds": {"nms": 1}},
+            "unknown field thresholds.nms; accepted: confidence, iou, max_detections",
+        ),
         ({"thresholds": {"iou": 2}}, "thresholds.iou must be a finite number 0 to 1, got 2"),
     ],
     ids=["field", "nested field", "nested value"],

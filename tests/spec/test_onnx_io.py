@@ -27,7 +27,9 @@ def test_names_shapes_and_types_are_read_in_order(tmp_path: Path) -> None:
 
 def test_weights_listed_as_inputs_are_left_out(tmp_path: Path) -> None:
     # TensorProto: dims, data_type, raw_data before the name, as some writers order them.
-    weight = bytes_field(5, number_field(1, 4) + number_field(2, 1) + bytes_field(9, b"\0" * 16) + bytes_field(8, "w"))
+    weight = bytes_field(
+        5, number_field(1, 4) + number_field(2, 1) + bytes_field(9, b"\0" * 16) + bytes_field(8, "w")
+    )
     sparse = bytes_field(15, bytes_field(1, bytes_field(8, "s")))
     body = graph([value_info("w", (4,)), value_info("s", (4,)), IMAGE], [ROWS], extra=weight + sparse)
     inputs, _ = read_onnx_io(write(tmp_path, body))

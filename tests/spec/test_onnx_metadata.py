@@ -36,7 +36,10 @@ def test_the_header_is_read_and_the_graph_skipped(tmp_path: Path) -> None:
 
 
 MERGED: dict[str, tuple[bytes, dict[str, str]]] = {
-    "the last of two equal keys counts": (model(entry("a", "1"), entry("b", "2"), entry("a", "3")), {"a": "3", "b": "2"}),
+    "the last of two equal keys counts": (
+        model(entry("a", "1"), entry("b", "2"), entry("a", "3")),
+        {"a": "3", "b": "2"},
+    ),
     "the last value in an entry counts": (
         model(bytes_field(14, bytes_field(2, "x") + bytes_field(1, "k") + bytes_field(2, "y"))),
         {"k": "y"},
@@ -68,10 +71,22 @@ def test_fields_merge_as_protocol_buffers_has_it(case: tuple[bytes, dict[str, st
 
 
 HOSTILE: dict[str, tuple[bytes, str]] = {
-    "graph longer than the file": (number_field(1, 8) + tag(7, BYTES) + varint(1 << 20), "needs 1048576 bytes, 0 are left"),
-    "length 2^63": (number_field(1, 8) + tag(7, BYTES) + varint(1 << 63) + b"xx", "needs 9223372036854775808 bytes"),
-    "length 2^64-1": (number_field(1, 8) + tag(7, BYTES) + varint((1 << 64) - 1), "needs 18446744073709551615 bytes"),
-    "number of 11 bytes": (tag(1, 0) + b"\x80" * 10 + b"\x01", "the number at byte 1 is longer than 10 bytes"),
+    "graph longer than the file": (
+        number_field(1, 8) + tag(7, BYTES) + varint(1 << 20),
+        "needs 1048576 bytes, 0 are left",
+    ),
+    "length 2^63": (
+        number_field(1, 8) + tag(7, BYTES) + varint(1 << 63) + b"xx",
+        "needs 9223372036854775808 bytes",
+    ),
+    "length 2^64-1": (
+        number_field(1, 8) + tag(7, BYTES) + varint((1 << 64) - 1),
+        "needs 18446744073709551615 bytes",
+    ),
+    "number of 11 bytes": (
+        tag(1, 0) + b"\x80" * 10 + b"\x01",
+        "the number at byte 1 is longer than 10 bytes",
+    ),
     "tag of 11 bytes": (b"\xff" * 10 + b"\x01", "the number at byte 0 is longer than 10 bytes"),
     "number cut off": (model() + tag(1, 0) + b"\x80\x80", "ends inside a number"),
     "tag cut off": (model() + b"\x80", "ends inside a number"),
@@ -83,9 +98,15 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "field number 0": (model() + b"\x00\x00", "field number 0 at byte"),
     "field number 2^29": (model() + varint((1 << 29) * 8) + b"\x00", "field number 536870912 at byte"),
     "key not UTF-8": (model(entry(b"\xff\xfe", "x")), "the metadata key at byte 101 is not UTF-8"),
-    "key beyond its entry": (model(bytes_field(14, tag(1, BYTES) + varint(100))), "needs 100 bytes, 0 are left"),
+    "key beyond its entry": (
+        model(bytes_field(14, tag(1, BYTES) + varint(100))),
+        "needs 100 bytes, 0 are left",
+    ),
     "entry that is a number": (model(number_field(14, 3)), "has wire type 0, not 2"),
-    "graph that is a number": (number_field(1, 8) + number_field(7, 3), "field 7 at byte 2 has wire type 0, not 2"),
+    "graph that is a number": (
+        number_field(1, 8) + number_field(7, 3),
+        "field 7 at byte 2 has wire type 0, not 2",
+    ),
     "ir_version that is a string": (bytes_field(1, "8") + model(), "has wire type 2, not 0"),
     "no graph": (number_field(1, 8) + bytes_field(8, number_field(2, 17)), "it has no graph"),
     "no ir_version": (bytes_field(7, graph()) + bytes_field(8, b""), "it has no ir_version"),
@@ -144,7 +165,8 @@ def test_any_flipped_bit_leaves_a_result_or_a_model_file_error(tmp_path: Path) -
             read_onnx_io(path)
         except ModelFileError:
             refused += 1
-    # Most bits lie in names and numbers, where any value is a valid one; those in tags and lengths are caught.
+    # Most bits lie in names and numbers, where any value is a valid one; those in tags and lengths are
+    # caught.
     assert refused > 100
 
 
@@ -155,10 +177,8 @@ def test_arbitrary_bytes_raise_nothing_but_model_file_errors(
 ) -> None:
     path = write(tmp_path_factory.getbasetemp(), data if front else model() + data)
     for read in (read_onnx_header, read_onnx_io):
-        try:
+        with contextlib.suppress(ModelFileError):
             read(path)
-        except ModelFileError:
-            pass
 
 
 def test_many_entries_are_read_and_more_fields_than_any_model_has_are_not(
@@ -187,7 +207,9 @@ class CountingFile:
         return self._file.seek(position)
 
 
-def test_three_gigabytes_of_graph_are_skipped_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_three_gigabytes_of_graph_are_skipped_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "large.onnx"
     length = 2_900_000_000
     # The graph is one weight, a hole in a sparse file, and an output behind it.
@@ -231,11 +253,16 @@ def test_a_value_that_is_not_utf8_survives_another_entrys_change(tmp_path: Path)
 @settings(deadline=None, max_examples=50)
 @given(
     old=st.lists(st.tuples(st.sampled_from("abc"), st.text(st.characters(exclude_categories=["Cs"])))),
-    new=st.dictionaries(st.sampled_from("abcd"), st.text(st.characters(exclude_categories=["Cs"]), max_size=300)),
+    new=st.dictionaries(
+        st.sampled_from("abcd"), st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
+    ),
     remove=st.sets(st.sampled_from("abcd")),
 )
 def test_what_is_written_is_read(
-    tmp_path_factory: pytest.TempPathFactory, old: list[tuple[str, str]], new: dict[str, str], remove: set[str]
+    tmp_path_factory: pytest.TempPathFactory,
+    old: list[tuple[str, str]],
+    new: dict[str, str],
+    remove: set[str],
 ) -> None:
     path = write(tmp_path_factory.getbasetemp(), model(*(entry(key, value) for key, value in old)))
     write_onnx_metadata(path, new, remove=remove)
@@ -264,7 +291,9 @@ def test_permission_bits_and_links_stay(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("failing", ["os.fsync", "os.replace", "shutil.copymode"])
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()], ids=["disk", "ctrl-c"])
+@pytest.mark.parametrize(
+    "error", [OSError(28, "No space left on device"), KeyboardInterrupt()], ids=["disk", "ctrl-c"]
+)
 def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(
     failing: str, error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -283,7 +312,9 @@ def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(
     assert os.listdir(tmp_path) == ["model.onnx"]
 
 
-def test_a_file_that_changes_meanwhile_is_not_half_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_changes_meanwhile_is_not_half_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = write(tmp_path, model())
     out = tmp_path / "out.onnx"
     original = os.open
@@ -299,7 +330,9 @@ def test_a_file_that_changes_meanwhile_is_not_half_copied(tmp_path: Path, monkey
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelFileError, match=r"^cannot write to the folder .*missing: No such file or directory"):
+    with pytest.raises(
+        ModelFileError, match=r"^cannot write to the folder .*missing: No such file or directory"
+    ):
         write_onnx_metadata(write(tmp_path, model()), {"a": "1"}, out=tmp_path / "missing" / "out.onnx")
 
 
@@ -325,5 +358,7 @@ def test_entries_that_no_file_could_hold_are_refused(
 
 
 def test_more_metadata_than_is_read_is_not_written(tmp_path: Path) -> None:
-    with pytest.raises(ModelFileError, match="at most 8388608 are written; shorten the entries or remove others"):
+    with pytest.raises(
+        ModelFileError, match="at most 8388608 are written; shorten the entries or remove others"
+    ):
         write_onnx_metadata(write(tmp_path, model()), {"a": "x" * (8 << 20)})

@@ -76,7 +76,9 @@ def test_every_element_type_of_the_onnx_package_has_its_name(path: Path) -> None
         model.graph.output[0].type.tensor_type.elem_type = code
         onnx.save(model, path)
         read = read_onnx_io(path)[1][0].dtype
-        expected = {"FLOAT": "float32", "DOUBLE": "float64"}.get(name, name.lower().replace("e8m0fnu", "e8m0"))
+        expected = {"FLOAT": "float32", "DOUBLE": "float64"}.get(
+            name, name.lower().replace("e8m0fnu", "e8m0")
+        )
         assert read in (expected, f"onnx:{code}")
         assert read != f"onnx:{code}" or code > 24, f"{name} is missing from the table"
 
