@@ -26,8 +26,8 @@ VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 _GROUP_TYPES = (3, 4)
 
 MAX_FIELDS = 1 << 19
-"""Fields visited in one file: a graph of 50,000 nodes and as many weights, each with its name and dimensions, has
-fewer; a hostile file of more is given up within seconds."""
+"""Fields visited in one file: a graph of 50,000 nodes and as many weights, each with its name and dimensions,
+has fewer; a hostile file of more is given up within seconds."""
 MAX_READ_BYTES = 16 << 20
 """Payload bytes read from one file (names, shapes, metadata); weights are skipped, not read."""
 _MAX_HEAD = 20  # a tag and a length, ten bytes each at most
