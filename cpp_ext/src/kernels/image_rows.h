@@ -1,0 +1,70 @@
+// What the filters of the image family share: scratch, the part of the canvas the image covers, rows in and
+// rows out.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "ev/image.h"
+
+namespace ev::detail {
+
+/// Hands out 64-byte aligned pieces of the scratch; without a base it only counts them.
+class Arena {
+  public:
+    explicit Arena(std::byte* base) : base_(base) {}
+
+    template <class T>
+    T* take(std::size_t count) {
+        used_ = (used_ + 63) / 64 * 64;
+        T* piece = base_ == nullptr ? nullptr : reinterpret_cast<T*>(base_ + used_);
+        used_ += count * sizeof(T);
+        return piece;
+    }
+
+    std::size_t used() const { return used_; }
+
+  private:
+    std::byte* base_;
+    std::size_t used_ = 0;
+};
+
+/// Canvas rows and columns that the resized image covers: [y_begin, y_end) x [x_begin, x_end), perhaps none.
+struct Region {
+    int y_begin, y_end, x_begin, x_end;
+
+    explicit Region(const ImageJob& job);
+    bool empty() const { return y_begin >= y_end || x_begin >= x_end; }
+    int width() const { return x_end - x_begin; }
+};
+
+/// One source row as the filters read it: channel c of pixel x is at data[c_offset[c] + x * pixel_stride].
+struct SourceRow {
+    const std::uint8_t* data;
+    std::ptrdiff_t pixel_stride;
+    std::ptrdiff_t channel_offset[3];
+};
+
+/// The distance between pixels in what source_row returns.
+inline std::ptrdiff_t source_pixel_stride(const ImageJob& job) {
+    return job.to_gray ? 1 : job.image.pixel_stride;
+}
+
+/// Bytes of `gray` that source_row needs.
+inline std::size_t gray_row_size(const ImageJob& job) {
+    return job.to_gray ? static_cast<std::size_t>(job.image.width) : 0;
+}
+
+/// Row y of the image; converted to gray into `gray` where the job asks for it.
+SourceRow source_row(const ImageJob& job, int y, std::uint8_t* gray);
+
+/// Writes `count` pixels at canvas (y, x), through the table, from planes of `count` uint8 each.
+void store_row(const ImageJob& job, int y, int x, int count, const std::uint8_t* planes);
+
+std::size_t linear_scratch_size(const ImageJob& job, const Region& region);
+void write_linear(const ImageJob& job, const Region& region, std::byte* scratch);
+
+std::size_t antialias_scratch_size(const ImageJob& job, const Region& region);
+void write_antialias(const ImageJob& job, const Region& region, std::byte* scratch);
+
+}  // namespace ev::detail

@@ -1,0 +1,27 @@
+// The whole test framework: CHECK counts what fails and says where, `report` turns the count into an exit
+// status.
+#pragma once
+
+#include <cstdio>
+
+namespace ev::test {
+
+inline int failures = 0;
+
+inline void fail(const char* file, int line, const char* what) {
+    ++failures;
+    // A broken kernel fails at every pixel: the first few lines tell the story.
+    if (failures <= 20) std::fprintf(stderr, "%s:%d: failed: %s\n", file, line, what);
+}
+
+inline int report() {
+    if (failures != 0) std::fprintf(stderr, "%d checks failed\n", failures);
+    return failures == 0 ? 0 : 1;
+}
+
+}  // namespace ev::test
+
+#define CHECK(condition)                                                  \
+    do {                                                                  \
+        if (!(condition)) ev::test::fail(__FILE__, __LINE__, #condition); \
+    } while (false)
