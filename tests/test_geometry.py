@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgevision.errors import InputError
+from edgevision.geometry import Placement, place_image
+
+CASES = [
+    # mode, image, canvas, options -> resized, offset, canvas really used
+    pytest.param("letterbox", (1080, 1920), (640, 640), {}, (360, 640), (140, 0), (640, 640), id="wide"),
+    pytest.param("letterbox", (1920, 1080), (640, 640), {}, (640, 360), (0, 140), (640, 640), id="tall"),
+    pytest.param("letterbox", (480, 480), (640, 640), {}, (640, 640), (0, 0), (640, 640), id="enlarged"),
+    pytest.param(
+        "letterbox", (100, 60), (640, 640), {"upscale": False}, (100, 60), (270, 290), (640, 640), id="no-upscale"
+    ),
+    # An odd remainder of 640 - 359 = 281: 140 above, 141 below.
+    pytest.param("letterbox", (359, 640), (640, 640), {}, (359, 640), (140, 0), (640, 640), id="odd-pad"),
+    pytest.param(
+        "letterbox", (1080, 1920), (640, 640), {"pad_placement": "bottom_right"}, (360, 640), (0, 0), (640, 640),
+        id="bottom-right",
+    ),
+    # 360 rounds up to 384 = 12 * 32, so the pad is 12 and 12.
+    pytest.param(
+        "letterbox", (1080, 1920), (640, 640), {"multiple": 32}, (360, 640), (12, 0), (384, 640), id="multiple"
+    ),
+    pytest.param("letterbox", (1, 5000), (640, 640), {}, (1, 640), (319, 0), (640, 640), id="never-below-1"),
+    # 101 * 0.5 = 50.5: half to even for a letterbox, half up for Segment Anything.
+    pytest.param("letterbox", (101, 200), (100, 100), {}, (50, 100), (25, 0), (100, 100), id="half-to-even"),
+    pytest.param(
+        "longest_side_pad", (101, 200), (100, 100), {"pad_placement": "bottom_right"}, (51, 100), (0, 0), (100, 100),
+        id="half-up",
+    ),
+    pytest.param("stretch", (1080, 1920), (640, 320), {}, (640, 320), (0, 0), (640, 320), id="stretch"),
+    # int(256 * 1920 / 1080) = 455; round((455 - 224) / 2) = round(115.5) = 116, half to even.
+    pytest.param(
+        "shortest_side_crop", (1080, 1920), (224, 224), {"resize_size": 256}, (256, 455), (-16, -116), (224, 224),
+        id="crop-wide",
+    ),
+    pytest.param(
+        "shortest_side_crop", (1920, 1080), (224, 224), {"resize_size": 256}, (455, 256), (-116, -16), (224, 224),
+        id="crop-tall",
+    ),
+    pytest.param(
+        "shortest_side_crop", (300, 300), (224, 224), {}, (224, 224), (0, 0), (224, 224), id="crop-without-resize-size"
+    ),
+    pytest.param(
+        "shortest_side_crop", (100, 120), (64, 64), {"resize_size": 33}, (33, 39), (15, 12), (64, 64),
+        id="crop-larger-than-the-image-pads",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("mode", "image", "canvas", "options", "resized", "offset", "used"), CASES)
+def test_places(mode, image, canvas, options, resized, offset, used) -> None:
+    assert place_image(image, canvas, mode=mode, **options) == Placement(image, resized, offset, used)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (((0, 5), (4, 4)), "at least 1x1, got an image of 0x5"),
+        (((5, 5), (4, 0)), "a canvas of 4x0"),
+        (((5, 5), (4, 4), {"mode": "fit"}), "unknown resize mode 'fit'; accepted: letterbox, stretch"),
+        (((5, 5), (4, 4), {"pad_placement": "top"}), "unknown pad placement 'top'; accepted: center"),
+        (
+            ((5, 5), (4, 4), {"mode": "shortest_side_crop", "resize_size": 0}),
+            "resize_size must be at least 1",
+        ),
+    ],
+)
+def test_refuses(arguments, message) -> None:
+    image, canvas, *options = arguments
+    with pytest.raises(InputError, match=message):
+        place_image(image, canvas, **(options[0] if options else {}))
+
+
+def random_sizes(count: int, largest: int, seed: int) -> list[tuple[int, int]]:
+    return [tuple(size) for size in np.random.default_rng(seed).integers(1, largest, (count, 2)).tolist()]
+
+
+def test_letterbox_lies_where_ultralytics_puts_it() -> None:
+    augment = pytest.importorskip("ultralytics.data.augment")
+    for image in random_sizes(100, 400, seed=1):
+        if max(image) / min(image) > 60:
+            continue  # a side that rounds to 0, which OpenCV refuses
+        for canvas in ((96, 96), (64, 160)):
+            for auto in (False, True):
+                letterbox = augment.LetterBox(new_shape=canvas, auto=auto, stride=32, padding_value=0)
+                covered = letterbox(image=np.full((*image, 3), 255, np.uint8))[:, :, 0] == 255
+                rows, columns = np.flatnonzero(covered.any(axis=1)), np.flatnonzero(covered.any(axis=0))
+                assert place_image(image, canvas, multiple=32 if auto else 0) == Placement(
+                    image, (rows.size, columns.size), (int(rows[0]), int(columns[0])), covered.shape
+                )
+
+
+def test_crop_lies_where_torchvision_takes_it() -> None:
+    torch = pytest.importorskip("torch")
+    functional = pytest.importorskip("torchvision.transforms.v2.functional")
+    for image in random_sizes(60, 100, seed=2):
+        for size, crop in ((16, (14, 14)), (10, (16, 16)), (16, (12, 20)), (13, (12, 12))):
+            height, width = functional.resize(torch.zeros(1, *image), [size]).shape[1:]
+            placement = place_image(image, crop, mode="shortest_side_crop", resize_size=size)
+            assert placement.resized_hw == (height, width)
+            # Pixels that hold their own coordinates plus 1, so that 0 is the crop's padding.
+            y, x = torch.meshgrid(torch.arange(1, height + 1), torch.arange(1, width + 1), indexing="ij")
+            taken = functional.center_crop(torch.stack([y, x]), list(crop)).numpy()
+            top, left = placement.offset_yx
+            expected = np.zeros((2, *crop), np.int64)
+            expected[0] = np.arange(crop[0])[:, None] - top + 1
+            expected[1] = np.arange(crop[1]) - left + 1
+            inside = (expected >= 1).all(axis=0) & (expected[0] <= height) & (expected[1] <= width)
+            np.testing.assert_array_equal(taken, expected * inside)
+
+
+@pytest.mark.parametrize("mode", ["letterbox", "stretch", "shortest_side_crop", "longest_side_pad"])
+def test_points_survive_the_round_trip(mode) -> None:
+    rng = np.random.default_rng(3)
+    for image in random_sizes(50, 2000, seed=4):
+        placement = place_image(image, (320, 416), mode=mode)
+        points = (rng.random((20, 2)) * [image[1], image[0]]).astype(np.float32)
+        back = placement.points_to_image(placement.points_to_model(points))
+        # float32 keeps 24 bits of coordinates up to some 10^5 (a crop of a long thin image): a few of its steps.
+        scale = max(*placement.resized_hw, 416) / min(placement.gain_yx)
+        np.testing.assert_allclose(back, points, rtol=0, atol=4 * scale * 2.0**-24)
+
+
+def test_maps_use_the_rounded_size_and_pad() -> None:
+    placement = place_image((101, 200), (100, 100))  # resized to 50x100, so the gains are 50/101 and 1/2
+    corners = placement.points_to_model(np.array([[0, 0], [200, 101]], np.float32))
+    np.testing.assert_allclose(corners, [[0, 25], [100, 75]], rtol=0, atol=1e-5)  # float32 of 50/101
+    assert placement.gain_yx == (50 / 101, 0.5)
+
+
+def test_boxes_are_clipped_to_the_image_and_points_are_not() -> None:
+    placement = place_image((100, 200), (100, 100))  # rows 25 to 75
+    boxes = np.array([[-10, 0, 50, 50], [90, 70, 120, 100]], np.float32)
+    assert placement.boxes_to_image(boxes).tolist() == [[0, 0, 100, 50], [180, 90, 200, 100]]
+    points = np.array([[-10, 0]], np.float32)
+    assert placement.points_to_image(points).tolist() == [[-20, -50]]
+    assert boxes[0, 0] == -10, "the caller's boxes are left alone"
+
+
+def test_no_boxes_give_no_boxes() -> None:
+    placement = place_image((100, 200), (100, 100))
+    boxes = placement.boxes_to_image(np.zeros((0, 4), np.float32))
+    assert (boxes.shape, boxes.dtype) == ((0, 4), np.float32)
