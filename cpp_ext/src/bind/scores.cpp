@@ -1,7 +1,67 @@
+#include "ev/scores.h"
+
+#include "arrays.h"
 #include "bind.h"
 
-namespace ev::bind {
+using namespace nanobind::literals;
 
-void bind_scores(nanobind::module_& /*module*/) {}
+namespace ev::bind {
+namespace {
+
+constexpr const char* kLogitsMessage = "logits must be C-contiguous float32 or float16";
+constexpr const char* kOutMessage = "out must be C-contiguous float32 of the logits' size";
+
+thread_local Scratch key_scratch;
+
+void softmax_array(const ReadArray& logits, std::int64_t outer, std::int64_t size, std::int64_t inner,
+                   const WriteArray& out) {
+    float* to = elements<float>(out, kOutMessage);
+    require(outer >= 0 && size >= 0 && inner >= 0 && out.size() == logits.size() &&
+                static_cast<std::size_t>(outer) * static_cast<std::size_t>(size) *
+                        static_cast<std::size_t>(inner) ==
+                    logits.size(),
+            "outer * size * inner must be the logits' size");
+    with_float_type(logits.dtype(), kLogitsMessage, [&](auto* type) {
+        const auto* from =
+            elements<std::remove_const_t<std::remove_pointer_t<decltype(type)>>>(logits, kLogitsMessage);
+        nb::gil_scoped_release released;
+        softmax(from, outer, size, inner, to);
+    });
+}
+
+void sigmoid_array(const ReadArray& logits, const WriteArray& out) {
+    float* to = elements<float>(out, kOutMessage);
+    require(out.size() == logits.size(), kOutMessage);
+    with_float_type(logits.dtype(), kLogitsMessage, [&](auto* type) {
+        const auto* from =
+            elements<std::remove_const_t<std::remove_pointer_t<decltype(type)>>>(logits, kLogitsMessage);
+        nb::gil_scoped_release released;
+        sigmoid(from, static_cast<std::int64_t>(logits.size()), to);
+    });
+}
+
+void top_k_array(const ReadArray& scores, std::int64_t k, const WriteArray& values,
+                 const WriteArray& indices) {
+    const auto* from = elements<float>(scores, "scores must be C-contiguous float32");
+    float* to_values = elements<float>(values, "values must be C-contiguous float32 (k,)");
+    auto* to_indices = elements<std::int64_t>(indices, "indices must be C-contiguous int64 (k,)");
+    const std::size_t size = scores.size();
+    require(k >= 0 && static_cast<std::size_t>(k) <= size && values.size() == static_cast<std::size_t>(k) &&
+                indices.size() == static_cast<std::size_t>(k) && size <= 0xffffffffU,
+            "values and indices must hold k, at most as many as there are scores");
+    nb::gil_scoped_release released;
+    auto* keys = reinterpret_cast<std::uint64_t*>(key_scratch.reserve((size + 1) * sizeof(std::uint64_t)));
+    top_k(from, static_cast<std::int64_t>(size), k, keys, to_values, to_indices);
+    key_scratch.trim();
+}
+
+}  // namespace
+
+void bind_scores(nb::module_& module) {
+    const auto array = [](const char* name) { return nb::arg(name).noconvert(); };
+    module.def("softmax", &softmax_array, array("logits"), "outer"_a, "size"_a, "inner"_a, array("out"));
+    module.def("sigmoid", &sigmoid_array, array("logits"), array("out"));
+    module.def("top_k", &top_k_array, array("scores"), "k"_a, array("values"), array("indices"));
+}
 
 }  // namespace ev::bind
