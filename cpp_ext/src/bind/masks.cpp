@@ -1,7 +1,114 @@
+#include "ev/masks.h"
+
+#include <limits>
+
+#include "arrays.h"
 #include "bind.h"
 
-namespace ev::bind {
+using namespace nanobind::literals;
 
-void bind_masks(nanobind::module_& /*module*/) {}
+namespace ev::bind {
+namespace {
+
+constexpr const char* kLogitsMessage =
+    "logits must be float32 or float16 (classes, height, width) with contiguous rows";
+constexpr const char* kMapMessage = "label_map must be uint8, int32 or int64 (height, width)";
+constexpr const char* kLabelsMessage =
+    "out must be (height, width) with contiguous rows, uint8 or int32 for logits";
+
+thread_local Scratch mask_scratch;
+
+std::int32_t side(std::size_t extent, const char* message) {
+    require(extent > 0 && extent <= (std::size_t{1} << 24), message);
+    return static_cast<std::int32_t>(extent);
+}
+
+template <class L>
+LabelView<L> view_labels(const WriteArray& out) {
+    require(out.ndim() == 2 && has_dtype<L>(out.dtype()) && (out.shape(1) == 1 || out.stride(1) == 1),
+            kLabelsMessage);
+    LabelView<L> view{};
+    view.data = static_cast<L*>(out.data());
+    view.height = side(out.shape(0), kLabelsMessage);
+    view.width = side(out.shape(1), kLabelsMessage);
+    view.row_stride = static_cast<std::ptrdiff_t>(out.stride(0));
+    return view;
+}
+
+Roi make_roi(double y, double x, double height, double width) {
+    require(std::isfinite(y) && std::isfinite(x) && std::isfinite(height) && std::isfinite(width) &&
+                height > 0.0 && width > 0.0,
+            "roi must be finite, its height and width above 0");
+    return {y, x, height, width};
+}
+
+template <class T, class L>
+void upsample(const LogitsView<T>& logits, const Roi& roi, const WriteArray& out) {
+    const LabelView<L> labels = view_labels<L>(out);
+    require(logits.classes - 1 <= static_cast<std::int64_t>(std::numeric_limits<L>::max()),
+            "out's dtype cannot hold every class");
+    nb::gil_scoped_release released;
+    std::byte* scratch = mask_scratch.reserve(upsample_scratch_size(logits, labels));
+    upsample_argmax(logits, roi, labels, scratch);
+    mask_scratch.trim();
+}
+
+void upsample_argmax_array(const ReadArray& array, double roi_y, double roi_x, double roi_height,
+                           double roi_width, const WriteArray& out) {
+    const Roi roi = make_roi(roi_y, roi_x, roi_height, roi_width);
+    with_float_type(array.dtype(), kLogitsMessage, [&](auto* type) {
+        using T = std::remove_const_t<std::remove_pointer_t<decltype(type)>>;
+        require(array.ndim() == 3 && (array.shape(2) == 1 || array.stride(2) == 1), kLogitsMessage);
+        LogitsView<T> logits{};
+        logits.data = static_cast<const T*>(array.data());
+        logits.classes = side(array.shape(0), kLogitsMessage);
+        logits.height = side(array.shape(1), kLogitsMessage);
+        logits.width = side(array.shape(2), kLogitsMessage);
+        logits.class_stride = static_cast<std::ptrdiff_t>(array.stride(0));
+        logits.row_stride = static_cast<std::ptrdiff_t>(array.stride(1));
+        if (has_dtype<std::uint8_t>(out.dtype())) {
+            upsample<T, std::uint8_t>(logits, roi, out);
+        } else {
+            upsample<T, std::int32_t>(logits, roi, out);
+        }
+    });
+}
+
+template <class L>
+void resize(const ReadArray& map, const Roi& roi, const WriteArray& out) {
+    const LabelView<L> labels = view_labels<L>(out);
+    const std::int32_t height = side(map.shape(0), kMapMessage);
+    const std::int32_t width = side(map.shape(1), kMapMessage);
+    const auto* from = static_cast<const L*>(map.data());
+    nb::gil_scoped_release released;
+    auto* columns = reinterpret_cast<std::int32_t*>(
+        mask_scratch.reserve(static_cast<std::size_t>(labels.width) * sizeof(std::int32_t)));
+    resize_labels(from, height, width, static_cast<std::ptrdiff_t>(map.stride(0)),
+                  static_cast<std::ptrdiff_t>(map.stride(1)), roi, labels, columns);
+}
+
+void resize_labels_array(const ReadArray& map, double roi_y, double roi_x, double roi_height,
+                         double roi_width, const WriteArray& out) {
+    const Roi roi = make_roi(roi_y, roi_x, roi_height, roi_width);
+    require(map.ndim() == 2, kMapMessage);
+    if (has_dtype<std::uint8_t>(map.dtype())) {
+        resize<std::uint8_t>(map, roi, out);
+    } else if (has_dtype<std::int32_t>(map.dtype())) {
+        resize<std::int32_t>(map, roi, out);
+    } else {
+        require(has_dtype<std::int64_t>(map.dtype()), kMapMessage);
+        resize<std::int64_t>(map, roi, out);
+    }
+}
+
+}  // namespace
+
+void bind_masks(nb::module_& module) {
+    const auto array = [](const char* name) { return nb::arg(name).noconvert(); };
+    module.def("upsample_argmax", &upsample_argmax_array, array("logits"), "roi_y"_a, "roi_x"_a,
+               "roi_height"_a, "roi_width"_a, array("out"));
+    module.def("resize_labels", &resize_labels_array, array("label_map"), "roi_y"_a, "roi_x"_a,
+               "roi_height"_a, "roi_width"_a, array("out"));
+}
 
 }  // namespace ev::bind
