@@ -9,6 +9,7 @@ from __future__ import annotations
 __all__ = [
     "BackendError",
     "EdgeVisionError",
+    "EdgeVisionWarning",
     "InputError",
     "MissingDependencyError",
     "ModelFileError",
@@ -34,6 +35,10 @@ class SpecError(EdgeVisionError, ValueError):
 
 class BackendError(EdgeVisionError, RuntimeError):
     """A runtime refused the model or failed while running it."""
+
+
+class EdgeVisionWarning(UserWarning):
+    """Something was done otherwise than asked: slower, or with other results. `strict=True` makes it an error."""
 
 
 class MissingDependencyError(EdgeVisionError, ImportError):

@@ -1,0 +1,131 @@
+"""How a network is run: one frozen dataclass a runtime, whose fields are the keywords of `open_session`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+from edgevision.errors import BackendError, InputError
+
+__all__ = ["OnnxRuntimeOptions", "OpenVinoOptions", "SessionOptions", "check_device", "parse_options"]
+
+PRECISIONS = ("float32", "bfloat16", "float16", "auto")
+GRAPH_OPTIMIZATIONS = ("none", "basic", "extended", "all")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionOptions:
+    """What every runtime can be told.
+
+    threads: threads that compute one run; None is the runtime's default, one a physical core. They are shared by a
+             session and its clones.
+    strict:  when the runtime cannot do what was asked and does something else instead: True raises BackendError,
+             False warns (EdgeVisionWarning) and says it in `Session.device`.
+    """
+
+    threads: int | None = None
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        if self.threads is not None:
+            _check_count("threads", self.threads, "; None is the runtime's default")
+        _check_flag("strict", self.strict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnnxRuntimeOptions(SessionOptions):
+    """What ONNX Runtime can be told.
+
+    inter_op_threads:   branches of the graph computed at the same time; more than 1 rarely pays for vision networks,
+                        whose single operators already fill the cores.
+    spin:               idle threads busy-wait a moment for the next operator: the lowest latency, at the price of
+                        processor time and heat between frames. False for battery or shared devices.
+    graph_optimization: "none", "basic", "extended" or "all": how far the graph is rewritten at load.
+    log_severity:       what ONNX Runtime prints on stderr: 0 everything, 1 information, 2 warnings, 3 errors, 4 only
+                        fatal ones. 4, because its errors are raised here with the same words.
+    """
+
+    inter_op_threads: int = 1
+    spin: bool = True
+    graph_optimization: str = "all"
+    log_severity: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_count("inter_op_threads", self.inter_op_threads)
+        _check_flag("spin", self.spin)
+        _check_choice("graph_optimization", self.graph_optimization, GRAPH_OPTIMIZATIONS)
+        _check_choice("log_severity", self.log_severity, (0, 1, 2, 3, 4))
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenVinoOptions(SessionOptions):
+    """What OpenVINO can be told.
+
+    precision: the type that layers are computed in: "float32", "bfloat16", "float16", or "auto" for OpenVINO's own
+               choice. OpenVINO silently chooses bfloat16 on processors that have it: twice as fast, and 0.4 to 1 %
+               off on most vision networks, 8 % on a U-Net, which is far outside what an export is checked against.
+               Hence float32 unless asked for otherwise.
+    streams:   runs computed at the same time, by clones in several threads, each with its share of the processor.
+               1 gives the lowest latency: the clones' runs then queue.
+    """
+
+    precision: str = "float32"
+    streams: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_choice("precision", self.precision, PRECISIONS)
+        _check_count("streams", self.streams)
+
+
+OptionsT = TypeVar("OptionsT", bound=SessionOptions)
+
+
+def parse_options(kind: type[OptionsT], backend: str, options: Mapping[str, Any]) -> OptionsT:
+    """The options that these keywords spell; raises InputError, listing the valid ones, for any other."""
+    valid = [field.name for field in fields(kind)]
+    unknown = [name for name in options if name not in valid]
+    if unknown:
+        raise InputError(
+            f"{backend} has no option {', '.join(map(repr, unknown))}; its options are {', '.join(sorted(valid))}"
+        )
+    return kind(**options)
+
+
+def check_device(device: str, available: tuple[str, ...], runtime: str) -> str:
+    """`device` as the runtime names it, "auto" being the first available one.
+
+    Raises InputError for a word that names no device, BackendError for a device that is not there.
+    """
+    if device == "auto":
+        return available[0]
+    if device in available:
+        return device
+    kind, _, index = device.partition(":") if isinstance(device, str) else ("", "", "")
+    if (
+        kind not in ("cpu", "cuda")
+        or (index and not (index.isascii() and index.isdigit()))
+        or device.endswith(":")
+    ):
+        raise InputError(f"device must be 'auto', 'cpu', 'cuda' or 'cuda:<number>', got {device!r}")
+    raise BackendError(
+        f"{runtime} cannot run on device {device!r} here; it can on {', '.join(map(repr, available))}: "
+        f"pass device={available[0]!r} or 'auto'"
+    )
+
+
+def _check_count(name: str, value: Any, hint: str = "") -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InputError(f"{name} must be a whole number from 1, got {value!r}{hint}")
+
+
+def _check_flag(name: str, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise InputError(f"{name} must be True or False, got {value!r}")
+
+
+def _check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
+    if isinstance(value, bool) or value not in choices:
+        raise InputError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}")
