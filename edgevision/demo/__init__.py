@@ -1,1 +1,1 @@
-"""A synthetic conveyor with exact ground truth, the metrics to judge detections by, and a small detector for it."""
+"""A synthetic conveyor with exact ground truth, metrics for detections, and a small detector trained on it."""

@@ -76,12 +76,12 @@ def belt_tile(height: int, width: int, style: int) -> U8:
     edge = np.minimum(y, height - 1 - y) / unit
     grey *= 1 - 0.45 * np.exp(-(((edge - 47) / 22) ** 2))
     tint = ((1.0, 1.0, 0.98), (1.06, 1.0, 0.92), (0.96, 1.02, 0.98), (1.16, 1.04, 0.86))[style]
-    return np.clip(grey[..., None] * np.array(tint, np.float32), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(grey[..., None] * np.array(tint, np.float32), 0, 255), np.uint8)
 
 
 @lru_cache(maxsize=4)
 def rail_tile(height: int, width: int) -> U8:
-    """One rail, uint8 (rail height, width, 3) BGR: brushed steel with a groove and screws, its belt side last row."""
+    """The upper rail, uint8 (rail height, width, 3) BGR: brushed steel with a groove and screws."""
     import cv2
 
     rows = round(RAIL * height)
@@ -102,7 +102,7 @@ def rail_tile(height: int, width: int) -> U8:
         grey = np.where(
             (r < radius * 0.75) & (np.abs(yy - rows * 0.3 - (xx - x) * 0.4) < radius * 0.16), 70, grey
         )
-    return np.clip(grey[..., None] * np.array((1.02, 1.0, 0.97), np.float32), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(grey[..., None] * np.array((1.02, 1.0, 0.97), np.float32), 0, 255), np.uint8)
 
 
 def draw_empty(size_hw: tuple[int, int], style: int, offset_px: float) -> U8:
@@ -126,13 +126,13 @@ def draw_empty(size_hw: tuple[int, int], style: int, offset_px: float) -> U8:
 
 @lru_cache(maxsize=2)
 def noise_sheet(height: int, width: int) -> F32:
-    """Unit Gaussian noise, float32 (height + NOISE_MARGIN, width + NOISE_MARGIN, 3); each frame takes a window."""
+    """Unit Gaussian noise, float32 (height + NOISE_MARGIN, width + NOISE_MARGIN, 3): a frame takes a window."""
     rng = np.random.default_rng(79)
     return rng.standard_normal((height + NOISE_MARGIN, width + NOISE_MARGIN, 3), np.float32)
 
 
 def light_field(size_hw: tuple[int, int], mood: Mood, t_s: float) -> F32:
-    """Brightness factor of each pixel, float32 (H, W, 3) BGR: drift, colour temperature, lamp gradient, vignette."""
+    """Brightness factor of each pixel, float32 (H, W, 3) BGR: drifts, lamp gradient, vignette."""
     import cv2
 
     height, width = size_hw

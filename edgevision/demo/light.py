@@ -63,9 +63,9 @@ def lamp_direction(azimuth: float, height: float) -> F32:
 def material_ball(material: Material, lamp: F32) -> F32:
     """A lit ball of the material, float32 (BALL_PX, BALL_PX, 3) BGR, 0-255, indexed by the surface normal.
 
-    Pixel (i, j) shows a surface whose normal has x = j and y = i, both mapped from [-1, 1] to the ball's side.
-    Lambert's law plus a Blinn-Phong highlight plus, for metals, a mirrored room: a bright ceiling panel on the
-    lamp's side and a dark floor.
+    Pixel (i, j) shows a surface whose normal has x = j and y = i, both mapped from [-1, 1] to the ball's
+    side. Lambert's law plus a Blinn-Phong highlight plus, for metals, a mirrored room: a bright ceiling panel
+    on the lamp's side and a dark floor.
     """
     axis = np.linspace(-1, 1, BALL_PX, dtype=np.float32)
     nx, ny = np.meshgrid(axis, axis)
@@ -81,4 +81,4 @@ def material_ball(material: Material, lamp: F32) -> F32:
         0.2 + 0.95 * room * (0.5 + 0.5 * facing)
     )
     ball = diffuse[..., None] * np.array(material.base, np.float32) + material.gloss * highlight[..., None]
-    return np.clip(255 * ball, 0, 255).astype(np.float32)
+    return np.asarray(np.clip(255 * ball, 0, 255), np.float32)

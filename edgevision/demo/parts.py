@@ -1,16 +1,16 @@
 """Machine parts of the synthetic conveyor, drawn from height maps.
 
-A part lives in part coordinates: x to the right, y down, the whole part inside the unit circle. Each kind is a
-function of the coordinate grids that returns how far inside the outline a point lies, how high the surface is
-there, how bright it is and which of two materials covers it. `make_sprite` turns that into surface normals, which
-the scene lights and places.
+A part lives in part coordinates: x to the right, y down, the whole part between -1 and 1 in both. Each kind is
+a function of the coordinate grids that returns how far inside the outline a point lies, how high the surface is
+there, how bright it is and which of two materials covers it. `make_sprite` turns that into surface normals,
+which `place` lights and puts on the picture.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -63,8 +63,8 @@ class Surface:
 class Sprite:
     """A part ready to be placed: one pyramid of images, the finest first.
 
-    coverage: tuple of float32 (S, S), 0-1. normals: tuple of float32 (S, S, 4): normal x, normal y, albedo and
-    second material, each multiplied by the coverage so that filtering never mixes in what is outside.
+    coverage: tuple of float32 (S, S), 0-1. normals: tuple of float32 (S, S, 4): normal x, normal y, albedo
+    and second material, each multiplied by the coverage so that filtering never mixes in what is outside.
     """
 
     coverage: tuple[F32, ...]
@@ -74,14 +74,14 @@ class Sprite:
 def bevel(depth: F32, width: float) -> F32:
     """Height of a quarter-round edge of `width` at `depth` inside the outline, float32, 0 to `width`."""
     t = np.clip(depth / width, 0.0, 1.0)
-    return (width * np.sqrt(1.0 - (1.0 - t) ** 2)).astype(np.float32)
+    return np.asarray(width * np.sqrt(1.0 - (1.0 - t) ** 2), np.float32)
 
 
 def box_inside(x: F32, y: F32, cx: float, cy: float, hx: float, hy: float, radius: float = 0.0) -> F32:
     """Depth inside a rounded rectangle with half sides hx, hy, float32, negative outside."""
     qx, qy = np.abs(x - cx) - (hx - radius), np.abs(y - cy) - (hy - radius)
     outside = np.hypot(np.maximum(qx, 0), np.maximum(qy, 0))
-    return (radius - outside - np.minimum(np.maximum(qx, qy), 0)).astype(np.float32)
+    return np.asarray(radius - outside - np.minimum(np.maximum(qx, qy), 0), np.float32)
 
 
 def _ones(x: F32, value: float = 1.0) -> F32:
@@ -97,7 +97,11 @@ def draw_nut(x: F32, y: F32, variant: int) -> Surface:
     chamfer = -0.75 * np.maximum(r - 0.76, 0)
     sink = -0.9 * np.maximum(hole + 0.09 - r, 0)
     thread = r < hole
-    height = bevel(hexagon, 0.05) + chamfer + np.where(thread, -0.1 + 0.012 * np.sin(r * 160), sink)
+    height = (
+        bevel(np.asarray(hexagon, np.float32), 0.05)
+        + chamfer
+        + np.where(thread, -0.1 + 0.012 * np.sin(r * 160), sink)
+    )
     albedo = np.where(thread, 0.38, 1.0 + 0.04 * np.sin(r * 70))
     return Surface(inside, height.astype(np.float32), albedo.astype(np.float32), _ones(x, 0))
 
@@ -124,7 +128,7 @@ def draw_bolt(x: F32, y: F32, variant: int) -> Surface:
 def draw_washer(x: F32, y: F32, variant: int) -> Surface:
     """A flat ring; variant 3 is a split lock washer, variant 4 a fender washer with a small hole."""
     r, hole = np.hypot(x, y), (0.50, 0.55, 0.45, 0.60, 0.34)[variant]
-    inside = np.minimum(0.96 - r, r - hole)
+    inside = np.asarray(np.minimum(0.96 - r, r - hole), np.float32)
     if variant == 3:
         inside = np.minimum(inside, np.maximum(np.abs(y + 0.53 - 0.9 * (x - 0.53)) - 0.06, 0.3 - x))
     angle = np.arctan2(y, x)
@@ -261,7 +265,7 @@ DRAW: dict[str, Callable[[F32, F32, int], Surface]] = {
 }
 
 
-@lru_cache(maxsize=None)
+@cache
 def make_sprite(name: str, variant: int) -> Sprite:
     """The sprite of one part, drawn at twice `SPRITE_PX` and averaged down; made once in a process.
 
@@ -272,7 +276,7 @@ def make_sprite(name: str, variant: int) -> Sprite:
     side = 2 * SPRITE_PX
     axis = ((np.arange(side, dtype=np.float32) + 0.5) / side * 2 - 1) * np.float32(EXTENT)
     x, y = np.meshgrid(axis, axis)
-    surface = DRAW[name](x, y, variant)
+    surface = DRAW[name](x.astype(np.float32), y.astype(np.float32), variant)
     pixel = 2 * EXTENT / side
     # A worn surface is never quite flat: without this, flat faces would mirror a single colour.
     rng = np.random.default_rng([CLASS_NAMES.index(name), variant])

@@ -18,7 +18,7 @@ SHADOW_MARGIN = 0.33  # of the radius: how far a shadow may reach past the part
 
 @dataclass(frozen=True)
 class Pose:
-    """Where a part lies: centre and radius in pixels (pixel i spans [i, i + 1]), angle in radians, clockwise."""
+    """Where a part lies: centre and radius in pixels (pixel i spans [i, i + 1]), clockwise angle in radians."""
 
     x: float
     y: float
@@ -35,9 +35,11 @@ class Pose:
 
 @dataclass(frozen=True)
 class Placed:
-    """What a part covers. window: rows and columns of the picture, possibly empty. mask: bool, the picture's pixels
-    in the window that the part covers at least half. whole_pixels: how many it would cover in an endless picture.
-    keypoints: float64 (4, 2), pixels."""
+    """What a part covers.
+
+    window: rows and columns of the picture, possibly empty. mask: bool, the pixels of the window that the part
+    covers at least half. whole_pixels: how many it would cover in an endless picture. keypoints: float64 (4, 2).
+    """
 
     window: tuple[slice, slice]
     mask: npt.NDArray[np.bool_]
@@ -92,8 +94,8 @@ def _warp(
     while level + 1 < len(sprite.coverage) and sprite.coverage[level + 1].shape[0] >= 2 * EXTENT * radius:
         level += 1
     pixels = sprite.coverage[level].shape[0]
-    # Sprite pixel i has its centre at part coordinate ((i + 0.5) * 2 / pixels - 1) * EXTENT; picture pixel j has
-    # its centre at j + 0.5.
+    # Sprite pixel i has its centre at part coordinate ((i + 0.5) * 2 / pixels - 1) * EXTENT; picture pixel j
+    # has its centre at j + 0.5.
     step = 2 * EXTENT / pixels
     linear = matrix[:, :2] * step
     shift = matrix[:, :2] @ np.full(2, step / 2 - EXTENT) + matrix[:, 2] - np.array(origin) - 0.5

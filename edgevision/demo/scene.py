@@ -1,10 +1,11 @@
 """A synthetic conveyor seen by a camera, with exact ground truth.
 
-Machine parts ride on a belt, overlap, enter at one side and leave at the other, under light that drifts. Everything
-follows from the seed: frame t of seed s is the same picture on every call. Needs OpenCV (the `video` extra).
+Machine parts ride on a belt, overlap, enter at one side and leave at the other, under light that drifts.
+Everything follows from the seed: frame t of seed s is the same picture on every call. Needs OpenCV (the `video`
+extra).
 
-What counts as truth: pixels whose topmost part covers at least half of them belong to that part. Masks, boxes and
-the label map are made from those pixels alone, so that a box is the tight box of the visible part of an object.
+What counts as truth: a pixel belongs to the topmost part that covers at least half of it. Masks, boxes and the
+label map are made from those pixels alone, so that a box is the tight box of the visible part of an object.
 """
 
 from __future__ import annotations
@@ -32,12 +33,12 @@ class Truth:
     """What is in a frame: one row an object of which at least one pixel shows, nearest to the camera last.
 
     class_id: int64 (N,), index into `CLASS_NAMES`. object_id: int64 (N,), the same object keeps its number
-    through a clip. boxes: float32 (N, 4) xyxy in image pixels, pixel i spans [i, i + 1]: the tight box of `masks`.
-    masks: bool (N, H, W), visible pixels; no two overlap. visible: float32 (N,), visible pixels over the pixels
-    that the whole object would cover, 0-1. ignored: bool (N,), slivers (see `MIN_VISIBLE`) that neither count as
-    missed when not found nor as wrong when found. labels: uint8 (H, W), 0 background, class + 1 otherwise.
-    keypoints: float32 (N, 4, 3): x, y in image pixels (outside the image where the landmark is) and 1 where that
-    very pixel shows the object, else 0; named by `edgevision.demo.parts.KEYPOINT_NAMES`.
+    through a clip. boxes: float32 (N, 4) xyxy in image pixels, pixel i spans [i, i + 1]: the tight box of
+    `masks`. masks: bool (N, H, W), visible pixels; no two overlap. visible: float32 (N,), visible pixels over
+    the pixels that the whole object would cover, 0-1. ignored: bool (N,), slivers (see `MIN_VISIBLE`): neither
+    missed when not found nor wrong when found. labels: uint8 (H, W), 0 background, class + 1 otherwise.
+    keypoints: float32 (N, 4, 3): x, y in image pixels (outside the image where the landmark is) and 1 where
+    that very pixel shows the object, else 0; named by `edgevision.demo.parts.KEYPOINT_NAMES`.
     """
 
     class_id: npt.NDArray[np.int64]
@@ -114,7 +115,7 @@ class Scene:
         return self.size_hw[1] / self.size_hw[0]
 
     def _extend(self, along: float) -> None:
-        # Objects are put down one after the other, so that the list up to any point depends on the seed alone.
+        # Objects are put down one after the other, so that the list depends on the seed alone.
         while not self._objects or self._objects[-1].along < along:
             self._objects.append(self._draw_object())
 
@@ -139,12 +140,12 @@ class Scene:
         )  # fmt: skip
 
     def _poses(self, t_s: float) -> list[tuple[int, _Object, Pose]]:
-        height, width = self.size_hw
+        height = self.size_hw[0]
         travel = self._belt_speed * t_s
-        self._extend(travel * 1.1 + 1.0)
+        self._extend(travel)
         out = []
         for index, item in enumerate(self._objects):
-            # `along` counts from the entry side; an object put down at -1 is one picture height inside at t = 0.
+            # An object enters when the belt has travelled `along`; one at -1 begins a picture height inside.
             x = travel * item.speed - item.along * item.speed - 0.25
             if not -0.25 <= x <= self._aspect + 0.25:
                 continue
@@ -159,12 +160,12 @@ class Scene:
         """The frame at `t_s` seconds (>= 0) with its truth."""
         if not t_s >= 0:
             raise InputError(f"t_s must be >= 0, got {t_s}")
-        height, width = self.size_hw
+        height = self.size_hw[0]
         offset = self._direction * (self._belt_speed * t_s + self._belt_phase) * height
         canvas = draw_empty(self.size_hw, self._style, offset)
         owner = np.zeros(self.size_hw, np.int32)  # 1 + row of the topmost object
         turn = 2 * np.pi * t_s / self._mood.period_s
-        rows = []
+        rows: list[tuple[int, _Object, Placed]] = []
         for index, item, pose in self._poses(t_s):
             lamp = lamp_direction(self._lamp[0] + 0.5 * np.sin(turn), self._lamp[1])
             placed = place_part(canvas, CLASS_NAMES[item.class_id], item.variant, item.materials, pose, lamp)
