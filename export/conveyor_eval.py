@@ -1,0 +1,51 @@
+"""How well a trained conveyor detector does on held-out scenes, through the deployment's own preprocessing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from torchvision.ops import batched_nms
+
+from edgevision.demo.metrics import BoxDetections, BoxTruth, MeanAveragePrecision, mean_average_precision
+from edgevision.demo.scene import CLASS_NAMES, Frame
+from edgevision.export.conveyor_data import letterbox
+
+CONFIDENCE, NMS_IOU, MAX_DETECTIONS = 0.001, 0.7, 300
+
+
+def to_input(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """A letterboxed picture as the network takes it: float32 (1, 3, H, W) RGB 0-1 from uint8 (H, W, 3) BGR."""
+    return np.ascontiguousarray(image[:, :, ::-1].transpose(2, 0, 1)[None], np.float32) / np.float32(255)
+
+
+@torch.inference_mode()
+def detect(model: nn.Module, image: npt.NDArray[np.uint8], confidence: float = CONFIDENCE) -> BoxDetections:
+    """Detections in image pixels, best first, from uint8 (H, W, 3) BGR of any size."""
+    boxed, scale, (left, top) = letterbox(image)
+    device = next(model.parameters()).device
+    output = model(torch.from_numpy(to_input(boxed)).to(device))[0].float().cpu()
+    scores, classes = output[4:].max(dim=0)
+    keep = scores > confidence
+    centre, size = output[:2, keep].T, output[2:4, keep].T
+    boxes = torch.cat((centre - size / 2, centre + size / 2), dim=1)
+    scores, classes = scores[keep], classes[keep]
+    kept = batched_nms(boxes, scores, classes, NMS_IOU)[:MAX_DETECTIONS]
+    shift = np.array([left, top, left, top], np.float32)
+    found = (boxes[kept].numpy() - shift) / np.float32(scale)
+    height, width = image.shape[:2]
+    found = np.clip(found, 0, np.array([width, height, width, height], np.float32))
+    return BoxDetections(found, scores[kept].numpy(), classes[kept].numpy())
+
+
+def evaluate(model: nn.Module, frames: Iterable[Frame]) -> tuple[MeanAveragePrecision, int]:
+    """The model's average precision on the frames, and how many frames there were."""
+    model.eval()
+    found, truths = [], []
+    for frame in frames:
+        found.append(detect(model, frame.image))
+        truths.append(BoxTruth(frame.truth.boxes, frame.truth.class_id, frame.truth.ignored))
+    return mean_average_precision(found, truths, len(CLASS_NAMES)), len(truths)

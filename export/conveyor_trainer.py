@@ -1,0 +1,126 @@
+"""One update of the conveyor detector, and what an update needs: schedule, moving average, team, checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from edgevision.demo.scene import CLASS_NAMES
+from edgevision.export.conveyor_loss import Targets, conveyor_loss
+from edgevision.export.conveyor_yolo import ConveyorYolo
+
+EMA_DECAY = 0.998
+
+
+def save_atomically(value: object, path: Path) -> None:
+    """`value` in `path`, which holds the old or the new content whenever the machine stops."""
+    partial = path.with_suffix(".partial")
+    torch.save(value, partial)
+    partial.replace(path)
+
+
+class Team:
+    """Trainers that average their gradients after each step.
+
+    One single-threaded process a core is much faster than one process with a thread a core: layers this small
+    leave the threads waiting for each other, most of all on a machine that is not idle.
+    """
+
+    def __init__(self, rank: int, size: int, folder: Path) -> None:
+        self.rank, self.size = rank, size
+        if size > 1:
+            torch.set_num_threads(1)
+            meeting = (folder / "rendezvous").resolve()
+            dist.init_process_group("gloo", init_method=meeting.as_uri(), rank=rank, world_size=size)
+
+    def average(self, parameters: Sequence[Tensor], leader_time_s: float) -> float:
+        """The leader's time, after replacing each gradient by the mean over the team."""
+        if self.size == 1:
+            return leader_time_s
+        grads = [p.grad for p in parameters if p.grad is not None]
+        mine = leader_time_s if self.rank == 0 else 0.0
+        flat = torch.cat([*(g.reshape(-1) for g in grads), torch.tensor([mine * self.size])])
+        dist.all_reduce(flat)
+        flat /= self.size
+        for grad, mean in zip(grads, flat[:-1].split([g.numel() for g in grads]), strict=True):
+            grad.copy_(mean.view_as(grad))
+        return float(flat[-1])
+
+
+class Trainer:
+    """The model, its moving average, the optimizer and the schedule."""
+
+    def __init__(self, options: argparse.Namespace, team: Team) -> None:
+        torch.manual_seed(options.seed)  # the same start in the whole team
+        self.team = team
+        auto = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = torch.device(auto if options.device == "auto" else options.device)
+        self.options = options
+        self.model = ConveyorYolo(len(CLASS_NAMES)).to(self.device, memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
+        # Norms and biases are not decayed.
+        decayed = [p for p in self.model.parameters() if p.ndim > 1]
+        plain = [p for p in self.model.parameters() if p.ndim <= 1]
+        groups = [{"params": decayed, "weight_decay": 0.02}, {"params": plain, "weight_decay": 0.0}]
+        self.optimizer = torch.optim.AdamW(groups, lr=options.rate, betas=(0.9, 0.98))
+        self.step, self.elapsed_s = 0, 0.0
+
+    def progress(self, steps_per_epoch: int) -> float:
+        """How much of the training is done, 0-1."""
+        if self.options.epochs > 0:
+            return self.step / (self.options.epochs * steps_per_epoch)
+        return self.elapsed_s / (60 * self.options.minutes)
+
+    def train_step(self, images: Tensor, targets: Targets, progress: float) -> dict[str, float]:
+        """One update; the parts of its loss. Sets `elapsed_s` to the leader's, so that the team stays in step."""
+        warm = min(1.0, (self.step + 1) / 150)
+        rate = self.options.rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.model.train()
+        images = images.to(self.device, memory_format=torch.channels_last)
+        targets = Targets(
+            *(getattr(targets, f).to(self.device) for f in ("boxes", "classes", "counted", "ignored"))
+        )
+        loss, parts = conveyor_loss(self.model, images, targets)
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f"the loss became {loss.item()} at step {self.step}; lower --rate")
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.elapsed_s = self.team.average(list(self.model.parameters()), self.elapsed_s)
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 10.0)
+        self.optimizer.step()
+        self.step += 1
+        self._update_average()
+        return parts | {"loss": loss.item(), "rate": rate}
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        # Young averages follow faster, or they would remember the random start.
+        decay = min(EMA_DECAY, (1 + self.step) / (10 + self.step))
+        for mine, theirs in zip(
+            self.average.state_dict().values(), self.model.state_dict().values(), strict=True
+        ):
+            if mine.is_floating_point():
+                mine.lerp_(theirs, 1 - decay)
+            else:
+                mine.copy_(theirs)
+
+    def save(self, path: Path) -> None:
+        """Everything needed to go on, loadable with `weights_only=True`."""
+        state = {name: getattr(self, name).state_dict() for name in ("model", "average", "optimizer")}
+        save_atomically(state | {"step": self.step, "elapsed_s": self.elapsed_s}, path)
+
+    def load(self, path: Path) -> None:
+        """The state that `save` wrote."""
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        for name in ("model", "average", "optimizer"):
+            getattr(self, name).load_state_dict(state[name])
+        self.step, self.elapsed_s = state["step"], state["elapsed_s"]
