@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -16,18 +17,39 @@ from edgevision.export.conveyor_data import letterbox
 
 CONFIDENCE, NMS_IOU, MAX_DETECTIONS = 0.001, 0.7, 300
 
+# Input float32 (1, 3, H, W) to output float32 (1, 4 + classes, A), as `ConveyorYolo.forward`.
+Predictor = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
+
 
 def to_input(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """A letterboxed picture as the network takes it: float32 (1, 3, H, W) RGB 0-1 from uint8 (H, W, 3) BGR."""
     return np.ascontiguousarray(image[:, :, ::-1].transpose(2, 0, 1)[None], np.float32) / np.float32(255)
 
 
-@torch.inference_mode()
-def detect(model: nn.Module, image: npt.NDArray[np.uint8], confidence: float = CONFIDENCE) -> BoxDetections:
+def torch_predictor(model: nn.Module) -> Predictor:
+    """`model` as a function of the input array; it is put into evaluation mode."""
+    model.eval()
+    device = next(model.parameters()).device
+
+    @torch.inference_mode()
+    def predict(images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return np.asarray(model(torch.from_numpy(images).to(device)).float().cpu().numpy())
+
+    return predict
+
+
+def onnx_predictor(path: Path) -> Predictor:
+    """The exported file as a function of the input array, on the CPU."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return lambda images: np.asarray(session.run(["output0"], {"images": images})[0])
+
+
+def detect(predict: Predictor, image: npt.NDArray[np.uint8], confidence: float = CONFIDENCE) -> BoxDetections:
     """Detections in image pixels, best first, from uint8 (H, W, 3) BGR of any size."""
     boxed, scale, (left, top) = letterbox(image)
-    device = next(model.parameters()).device
-    output = model(torch.from_numpy(to_input(boxed)).to(device))[0].float().cpu()
+    output = torch.from_numpy(predict(to_input(boxed))[0])
     scores, classes = output[4:].max(dim=0)
     keep = scores > confidence
     centre, size = output[:2, keep].T, output[2:4, keep].T
@@ -41,11 +63,10 @@ def detect(model: nn.Module, image: npt.NDArray[np.uint8], confidence: float = C
     return BoxDetections(found, scores[kept].numpy(), classes[kept].numpy())
 
 
-def evaluate(model: nn.Module, frames: Iterable[Frame]) -> tuple[MeanAveragePrecision, int]:
-    """The model's average precision on the frames, and how many frames there were."""
-    model.eval()
+def evaluate(predict: Predictor, frames: Iterable[Frame]) -> tuple[MeanAveragePrecision, int]:
+    """The detector's average precision on the frames, and how many frames there were."""
     found, truths = [], []
     for frame in frames:
-        found.append(detect(model, frame.image))
+        found.append(detect(predict, frame.image))
         truths.append(BoxTruth(frame.truth.boxes, frame.truth.class_id, frame.truth.ignored))
     return mean_average_precision(found, truths, len(CLASS_NAMES)), len(truths)

@@ -30,7 +30,7 @@ from edgevision.export.conveyor_data import (
     load_cache,
     render_cache,
 )
-from edgevision.export.conveyor_eval import CONFIDENCE, NMS_IOU, evaluate
+from edgevision.export.conveyor_eval import CONFIDENCE, NMS_IOU, evaluate, torch_predictor
 from edgevision.export.conveyor_loss import Targets
 from edgevision.export.conveyor_trainer import Team, Trainer, save_atomically
 from edgevision.export.conveyor_yolo import export_conveyor
@@ -114,7 +114,7 @@ def train(trainer: Trainer, samples: Samples, options: argparse.Namespace) -> No
         if leader and trainer.elapsed_s - checkpoint_s > 300:
             checkpoint_s = trainer.elapsed_s
             trainer.save(options.output / "last.pt")
-            result, _ = evaluate(trainer.average, validation)
+            result, _ = evaluate(torch_predictor(trainer.average), validation)
             print(f"validation mAP50-95 {result.map50_95:.4f} mAP50 {result.map50:.4f}", flush=True)
             mark = time.perf_counter()  # validation is not training time
     if leader:
@@ -125,9 +125,10 @@ def write_report(
     trainer: Trainer, options: argparse.Namespace, pictures: int, onnx_gap: dict[str, float]
 ) -> None:
     """conveyor_yolo.json: what was trained, how, and how well it does on held-out scenes."""
-    stills, still_count = evaluate(trainer.average, held_out_frames(options.stills, 0))
-    clips, clip_count = evaluate(trainer.average, held_out_frames(0, options.clips))
-    both, count = evaluate(trainer.average, held_out_frames(options.stills, options.clips))
+    predict = torch_predictor(trainer.average)
+    stills, still_count = evaluate(predict, held_out_frames(options.stills, 0))
+    clips, clip_count = evaluate(predict, held_out_frames(0, options.clips))
+    both, count = evaluate(predict, held_out_frames(options.stills, options.clips))
     report = {
         "model": "conveyor_yolo",
         "classes": list(CLASS_NAMES),
