@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -63,10 +64,28 @@ def detect(predict: Predictor, image: npt.NDArray[np.uint8], confidence: float =
     return BoxDetections(found, scores[kept].numpy(), classes[kept].numpy())
 
 
-def evaluate(predict: Predictor, frames: Iterable[Frame]) -> tuple[MeanAveragePrecision, int]:
-    """The detector's average precision on the frames, and how many frames there were."""
+def find_all(predict: Predictor, frames: Iterable[Frame]) -> tuple[list[BoxDetections], list[BoxTruth]]:
+    """What the detector says of each frame and what the frame shows, in step."""
     found, truths = [], []
     for frame in frames:
         found.append(detect(predict, frame.image))
         truths.append(BoxTruth(frame.truth.boxes, frame.truth.class_id, frame.truth.ignored))
-    return mean_average_precision(found, truths, len(CLASS_NAMES)), len(truths)
+    return found, truths
+
+
+def evaluate(predict: Predictor, frames: Iterable[Frame]) -> MeanAveragePrecision:
+    """The detector's average precision on the frames."""
+    return mean_average_precision(*find_all(predict, frames), len(CLASS_NAMES))
+
+
+def summarise(found: list[BoxDetections], truths: list[BoxTruth]) -> dict[str, Any]:
+    """Average precision of detections as the report gives it: rounded, classes by name."""
+    result = mean_average_precision(found, truths, len(CLASS_NAMES))
+    return {
+        "frames": len(truths),
+        "objects": result.objects,
+        "map50_95": round(result.map50_95, 4),
+        "map50": round(result.map50, 4),
+        "map75": round(result.map75, 4),
+        "ap50_95": {name: round(ap, 4) for name, ap in zip(CLASS_NAMES, result.per_class, strict=True)},
+    }

@@ -53,6 +53,11 @@ class Team:
             grad.copy_(mean.view_as(grad))
         return float(flat[-1])
 
+    def close(self) -> None:
+        """Leaves the team."""
+        if self.size > 1:
+            dist.destroy_process_group()
+
 
 class Trainer:
     """The model, its moving average, the optimizer and the schedule."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +29,15 @@ from edgevision.export.conveyor_data import (
     load_cache,
     render_cache,
 )
-from edgevision.export.conveyor_eval import CONFIDENCE, NMS_IOU, evaluate, torch_predictor
+from edgevision.export.conveyor_eval import (
+    CONFIDENCE,
+    NMS_IOU,
+    evaluate,
+    find_all,
+    onnx_predictor,
+    summarise,
+    torch_predictor,
+)
 from edgevision.export.conveyor_loss import Targets
 from edgevision.export.conveyor_trainer import Team, Trainer, save_atomically
 from edgevision.export.conveyor_yolo import export_conveyor
@@ -114,7 +121,7 @@ def train(trainer: Trainer, samples: Samples, options: argparse.Namespace) -> No
         if leader and trainer.elapsed_s - checkpoint_s > 300:
             checkpoint_s = trainer.elapsed_s
             trainer.save(options.output / "last.pt")
-            result, _ = evaluate(torch_predictor(trainer.average), validation)
+            result = evaluate(torch_predictor(trainer.average), validation)
             print(f"validation mAP50-95 {result.map50_95:.4f} mAP50 {result.map50:.4f}", flush=True)
             mark = time.perf_counter()  # validation is not training time
     if leader:
@@ -124,11 +131,11 @@ def train(trainer: Trainer, samples: Samples, options: argparse.Namespace) -> No
 def write_report(
     trainer: Trainer, options: argparse.Namespace, pictures: int, onnx_gap: dict[str, float]
 ) -> None:
-    """conveyor_yolo.json: what was trained, how, and how well it does on held-out scenes."""
-    predict = torch_predictor(trainer.average)
-    stills, still_count = evaluate(predict, held_out_frames(options.stills, 0))
-    clips, clip_count = evaluate(predict, held_out_frames(0, options.clips))
-    both, count = evaluate(predict, held_out_frames(options.stills, options.clips))
+    """conveyor_yolo.json: what was trained, how, and how well the ONNX file does on held-out scenes."""
+    team = trainer.team.size
+    predict = onnx_predictor(options.output / "conveyor_yolo.onnx")
+    stills = find_all(predict, held_out_frames(options.stills, 0))
+    clips = find_all(predict, held_out_frames(0, options.clips))
     report = {
         "model": "conveyor_yolo",
         "classes": list(CLASS_NAMES),
@@ -136,9 +143,10 @@ def write_report(
         "parameters": sum(p.numel() for p in trainer.average.parameters()),
         "training": {
             "pictures": pictures,
-            "pictures_seen": trainer.step * options.batch * trainer.team.size,
+            "pictures_seen": trainer.step * options.batch * team,
             "steps": trainer.step,
-            "batch": options.batch * trainer.team.size,
+            "batch": options.batch * team,
+            "processes": team,
             "minutes": round(trainer.elapsed_s / 60, 1),
             "seed": options.seed,
             "device": trainer.device.type,
@@ -150,10 +158,9 @@ def write_report(
             "nms_iou": NMS_IOU,
             "still_seeds": [HELD_OUT_STILLS, HELD_OUT_STILLS + options.stills - 1],
             "clip_seeds": [HELD_OUT_CLIPS, HELD_OUT_CLIPS + options.clips - 1],
-            "frames": count,
-            "all": asdict(both),
-            "stills": asdict(stills) | {"frames": still_count},
-            "clips": asdict(clips) | {"frames": clip_count},
+            "all": summarise(stills[0] + clips[0], stills[1] + clips[1]),
+            "stills": summarise(*stills),
+            "clips": summarise(*clips),
         },
         "onnx_vs_torch_max_abs": onnx_gap,
     }
@@ -174,6 +181,7 @@ def run(rank: int, options: argparse.Namespace, size: int, files: list[Path]) ->
         save_atomically(weights, options.output / "weights.pt")
         gap = export_conveyor(trainer.average, options.output / "conveyor_yolo.onnx")
         write_report(trainer, options, len(samples.images), gap)
+    trainer.team.close()
 
 
 def main() -> None:

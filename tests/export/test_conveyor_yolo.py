@@ -220,6 +220,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     return path, export_conveyor(make_lively_model(), path, (64, 96))
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # raised inside torch's exporter
 def test_onnx_says_what_torch_says(exported: tuple[Path, dict[str, float]]) -> None:
     _, gap = exported
@@ -228,6 +229,7 @@ def test_onnx_says_what_torch_says(exported: tuple[Path, dict[str, float]]) -> N
     assert gap["score"] < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_onnx_file_is_small_dynamic_in_its_batch_and_tells_nothing_of_its_maker(
     exported: tuple[Path, dict[str, float]],
