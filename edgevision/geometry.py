@@ -105,12 +105,18 @@ def place_image(
         return _place_crop(image, canvas, resize_size)
     if mode in ("letterbox", "longest_side_pad"):
         half_up = mode == "longest_side_pad"
-        return _place_fit(image, canvas, pad_placement, multiple, upscale, half_up)
+        shrink = 0 if half_up else multiple
+        return _place_fit(image, canvas, pad_placement, shrink, upscale, half_up)
     raise InputError(f"unknown resize mode {mode!r}; accepted: {', '.join(RESIZE_MODES)}")
 
 
 def _place_fit(
-    image: tuple[int, int], canvas: tuple[int, int], pad_placement: str, multiple: int, upscale: bool, half_up: bool
+    image: tuple[int, int],
+    canvas: tuple[int, int],
+    pad_placement: str,
+    multiple: int,
+    upscale: bool,
+    half_up: bool,
 ) -> Placement:
     ratio = min(canvas[0] / image[0], canvas[1] / image[1])
     if not upscale:
@@ -120,7 +126,9 @@ def _place_fit(
     sizes = [math.floor(side * ratio + 0.5) if half_up else round(side * ratio) for side in image]
     resized = (max(1, min(sizes[0], canvas[0])), max(1, min(sizes[1], canvas[1])))
     if multiple > 0:
-        fitted = [min(full, -(-side // multiple) * multiple) for side, full in zip(resized, canvas, strict=True)]
+        fitted = [
+            min(full, -(-side // multiple) * multiple) for side, full in zip(resized, canvas, strict=True)
+        ]
         canvas = (fitted[0], fitted[1])
     # An odd pad's extra pixel goes to the bottom or right: round(d - 0.1) for a half d is floor(d).
     offset = (0, 0)

@@ -3,27 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from edgevision.spec import TensorInfo
+
 __all__ = ["Session", "TensorInfo"]
-
-
-@dataclass(frozen=True, slots=True)
-class TensorInfo:
-    """A network's input or output.
-
-    name:  as in the graph.
-    shape: one entry a dimension; None where it is only known at run time. () is a scalar, and also an output of
-           which the network does not even say how many dimensions it has.
-    dtype: NumPy's name of the element type ("float32", "float16", "uint8", "int64", ...).
-    """
-
-    name: str
-    shape: tuple[int | None, ...]
-    dtype: str
 
 
 class Session(Protocol):

@@ -157,7 +157,10 @@ DECODERS: Mapping[str, DecoderInfo] = {
                 choices=("softmax", "sigmoid"),
             ),
             "top_k": ParamInfo(
-                0, "0: the best class of each query. k > 0: the k best pairs of query and class", 0, 100_000
+                300,
+                "sigmoid: how many pairs of query and class are kept, the best; softmax does not use it",
+                1,
+                100_000,
             ),
         },
         "DETR and its family: class logits, and cx, cy, w, h in 0-1 of the input; no NMS.",

@@ -22,7 +22,7 @@ from edgevision.spec.onnx_metadata import read_onnx_header, write_onnx_metadata
 from edgevision.spec.strict_json import MAX_TEXT_BYTES, parse_json
 from edgevision.spec.ultralytics import is_ultralytics, spec_from_ultralytics
 
-__all__ = ["METADATA_KEY", "ModelFile", "load_spec", "resolve_model", "write_spec"]
+__all__ = ["METADATA_KEY", "ModelFile", "find_model", "load_spec", "resolve_model", "write_spec"]
 
 METADATA_KEY = "edgevision.spec"
 """The ONNX metadata key that holds the spec's JSON."""
@@ -49,7 +49,7 @@ def resolve_model(
     Raises ModelFileError when there is no such file, no model in the folder, or it is of another kind;
     SpecError when the model has no spec, or a malformed one.
     """
-    file, kind = _find_model(Path(path))
+    file, kind = find_model(path)
     if spec is None:
         return ModelFile(file, _engine_spec(file) if kind == "engine" else _onnx_spec(file), kind)
     return ModelFile(file, spec if isinstance(spec, ModelSpec) else load_spec(spec), kind)
@@ -74,7 +74,12 @@ def write_spec(
     write_onnx_metadata(onnx_path, {METADATA_KEY: spec_to_json(spec)}, out=out)
 
 
-def _find_model(path: Path) -> tuple[Path, str]:
+def find_model(path: str | os.PathLike[str]) -> tuple[Path, str]:
+    """The file that a path means, and its kind, "onnx" or "engine"; its spec is not read.
+
+    Raises ModelFileError as `resolve_model` does.
+    """
+    path = Path(path)
     if S_ISDIR(check_exists(path).st_mode):
         path = _find_in_folder(path)
     if path.suffix == ".json":

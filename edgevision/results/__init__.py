@@ -1,0 +1,17 @@
+"""Typed results: frozen structures of arrays in original-image pixels.
+
+Field names follow supervision's (`xyxy`, `confidence`, `class_id`, `mask`, `tracker_id`), so that code written for
+either reads the same; `to_supervision` converts.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from edgevision.results.classification import Classification
+from edgevision.results.detections import Detection, Detections
+from edgevision.results.segmentation import Region, Segmentation
+
+__all__ = ["Classification", "Detection", "Detections", "Region", "Result", "Segmentation"]
+
+Result: TypeAlias = Classification | Detections | Segmentation

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgevision import Classification, Detections, InputError, Segmentation, draw
+from edgevision.overlay import class_color
+
+pytest.importorskip("cv2", reason="OpenCV (extra video) is not installed")
+
+IMAGE = np.full((120, 160, 3), 90, np.uint8)
+
+
+def detections(image_hw: tuple[int, int] = (120, 160), mask: bool = False) -> Detections:
+    return Detections(
+        np.array([[20, 30, 90, 100], [-5, -5, 200, 50]], np.float32),
+        np.array([0.9, 0.4], np.float32),
+        np.array([0, 1]),
+        image_hw,
+        ("bolt", "nut"),
+        mask=np.ones((2, *image_hw), bool) if mask else None,
+    )
+
+
+def test_the_image_given_is_not_touched() -> None:
+    before = IMAGE.copy()
+    drawn = draw(IMAGE, detections())
+    assert np.array_equal(IMAGE, before)
+    assert not np.shares_memory(drawn, IMAGE)
+
+
+def test_a_box_is_drawn_in_its_class_color() -> None:
+    drawn = draw(IMAGE, detections())
+    assert drawn[100, 50].tolist() == list(class_color(0))
+    assert drawn[60, 50].tolist() == [90, 90, 90], "inside of a box without a mask stays"
+
+
+def test_a_mask_is_blended_at_the_opacity_asked_for() -> None:
+    untouched = draw(IMAGE, detections(mask=True), opacity=0.0)
+    assert untouched[60, 50].tolist() == [90, 90, 90]
+    covered = draw(IMAGE, detections(mask=True)[:1], opacity=1.0)
+    assert covered[115, 155].tolist() == list(class_color(0))
+
+
+@pytest.mark.parametrize(
+    "shape", [(120, 160), (120, 160, 4), (120, 160, 1)], ids=["grey", "alpha", "one channel"]
+)
+def test_other_pixel_layouts_are_accepted(shape: tuple[int, ...]) -> None:
+    assert draw(np.zeros(shape, np.uint8), detections()).shape == (120, 160, 3)
+
+
+def test_nothing_found_leaves_the_picture() -> None:
+    assert np.array_equal(draw(IMAGE, Detections.empty((120, 160))), IMAGE)
+
+
+def test_every_kind_of_result_is_drawn() -> None:
+    labels = np.zeros((120, 160), np.uint8)
+    labels[40:80, 50:100] = 1
+    drawn = draw(IMAGE, Segmentation(labels, (120, 160), ("belt", "nut")))
+    assert drawn[60, 75].tolist() != [90, 90, 90]
+    assert drawn[110, 150].tolist() == [90, 90, 90], "class 0 is the background"
+    scores = Classification(np.array([1, 0]), np.array([0.8, 0.2], np.float32), (120, 160), ("cat", "dog"))
+    assert not np.array_equal(draw(IMAGE, scores), IMAGE)
+
+
+@pytest.mark.parametrize("size_hw", [(1, 1), (7, 300), (300, 7), (2160, 3840)])
+def test_any_size_of_picture_can_be_drawn_on(size_hw: tuple[int, int]) -> None:
+    assert draw(np.zeros((*size_hw, 3), np.uint8), detections(size_hw)).shape == (*size_hw, 3)
+
+
+@pytest.mark.parametrize(
+    ("image", "result", "opacity", "text"),
+    [
+        (
+            np.zeros((10, 10, 3), np.uint8),
+            detections(),
+            0.5,
+            "result is of an image of 120x160, got one of 10x10",
+        ),
+        (IMAGE.astype(np.float32), detections(), 0.5, "image must be uint8"),
+        ("picture.png", detections(), 0.5, "got str"),
+        (IMAGE, {"boxes": []}, 0.5, "got dict"),
+        (IMAGE, detections(), 1.5, "opacity must be from 0 to 1"),
+    ],
+    ids=["size", "dtype", "path", "result", "opacity"],
+)
+def test_bad_input_is_an_input_error(image: object, result: object, opacity: float, text: str) -> None:
+    with pytest.raises(InputError, match=text):
+        draw(image, result, opacity=opacity)
+
+
+def test_neighbouring_classes_have_colors_far_apart() -> None:
+    colors = np.array([class_color(i) for i in range(12)], float)
+    gaps = [np.abs(colors[i] - colors[i + 1]).sum() for i in range(11)]
+    assert min(gaps) > 100
