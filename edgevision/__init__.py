@@ -1,3 +1,92 @@
-"""Optimised edge-deployment runtime for vision models."""
+"""Optimised edge-deployment runtime for vision models.
+
+    import edgevision as ev
+    model = ev.load("model.onnx")
+    result = model(frame)            # frame: uint8 (H, W, 3) BGR
+
+Names are imported when they are first used: importing this package loads no runtime, no OpenCV and no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgevision.errors import (
+        BackendError,
+        EdgeVisionError,
+        InputError,
+        MissingDependencyError,
+        ModelFileError,
+        SpecError,
+    )
+    from edgevision.imageio import read_image, write_image
+    from edgevision.model import Model, Timings, load
+    from edgevision.overlay import draw
+    from edgevision.results import Classification, Detection, Detections, Segmentation
+    from edgevision.spec import Decoder, ImageInput, ModelSpec, Source, Thresholds
 
 __version__ = "0.1.0"
+
+_HOME = {
+    "BackendError": "errors",
+    "Classification": "results",
+    "Decoder": "spec",
+    "Detection": "results",
+    "Detections": "results",
+    "EdgeVisionError": "errors",
+    "ImageInput": "spec",
+    "InputError": "errors",
+    "MissingDependencyError": "errors",
+    "Model": "model",
+    "ModelFileError": "errors",
+    "ModelSpec": "spec",
+    "Segmentation": "results",
+    "Source": "spec",
+    "SpecError": "errors",
+    "Thresholds": "spec",
+    "Timings": "model",
+    "draw": "overlay",
+    "load": "model",
+    "read_image": "imageio",
+    "write_image": "imageio",
+}
+
+__all__ = [
+    "BackendError",
+    "Classification",
+    "Decoder",
+    "Detection",
+    "Detections",
+    "EdgeVisionError",
+    "ImageInput",
+    "InputError",
+    "MissingDependencyError",
+    "Model",
+    "ModelFileError",
+    "ModelSpec",
+    "Segmentation",
+    "Source",
+    "SpecError",
+    "Thresholds",
+    "Timings",
+    "__version__",
+    "draw",
+    "load",
+    "read_image",
+    "write_image",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'edgevision' has no attribute {name!r}")
+    value = getattr(import_module(f"edgevision.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

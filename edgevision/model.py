@@ -1,0 +1,310 @@
+"""A model ready to be called: spec + session + task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from time import perf_counter_ns
+from types import TracebackType
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevision.backends.base import Session
+from edgevision.backends.registry import open_session
+from edgevision.errors import InputError, SpecError
+from edgevision.results import Result
+from edgevision.spec import ImageInput, ModelSpec, resolve_model
+from edgevision.tasks.base import Task
+from edgevision.tasks.options import RunOptions, override_options
+from edgevision.tasks.registry import open_task
+
+__all__ = ["Model", "Timings", "load"]
+
+_MAX_BATCH = 16
+"""Images per run of a network that takes any batch: larger ones gain nothing on a CPU and cost memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Milliseconds that the last call spent in each stage, summed over its runs.
+
+    preprocess:  images to the network's input.
+    inference:   the network.
+    postprocess: outputs to results.
+    """
+
+    preprocess: float = 0.0
+    inference: float = 0.0
+    postprocess: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """The three stages together, ms."""
+        return self.preprocess + self.inference + self.postprocess
+
+
+class Model:
+    """Callable on one image or a list of images; gives the spec's kind of result for each.
+
+    One model serves one thread; `clone` gives another thread its own, sharing the weights.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        session: Session,
+        *,
+        options: RunOptions | None = None,
+        frame_format: str = "bgr",
+    ) -> None:
+        """spec, session: as `load` opens them. options: None takes the spec's thresholds."""
+        check_tensors(spec, session)
+        self.spec = spec
+        self.session = session
+        self.timings = Timings()
+        self.options = options or _default_options(spec)
+        self._frame_format = frame_format
+        self._task: Task = open_task(spec, [tensor.name for tensor in session.outputs], frame_format)
+        self._batch = next(t for t in session.inputs if t.name == spec.inputs[0].name).shape[0]
+
+    @property
+    def task(self) -> str:
+        """The task's name, e.g. "detect"."""
+        return self.spec.task
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Class names by class id; empty when the model carries none."""
+        return self.spec.labels
+
+    @property
+    def device(self) -> str:
+        """Where the network really runs."""
+        return self.session.device
+
+    @overload
+    def __call__(
+        self,
+        images: NDArray[Any],
+        *,
+        confidence: float | None = ...,
+        iou: float | None = ...,
+        max_detections: int | None = ...,
+        classes: Sequence[int | str] | int | str | None = ...,
+        class_agnostic: bool | None = ...,
+    ) -> Any: ...
+
+    @overload
+    def __call__(
+        self,
+        images: Sequence[NDArray[Any]],
+        *,
+        confidence: float | None = ...,
+        iou: float | None = ...,
+        max_detections: int | None = ...,
+        classes: Sequence[int | str] | int | str | None = ...,
+        class_agnostic: bool | None = ...,
+    ) -> list[Any]: ...
+
+    def __call__(
+        self,
+        images: NDArray[Any] | Sequence[NDArray[Any]],
+        *,
+        confidence: float | None = None,
+        iou: float | None = None,
+        max_detections: int | None = None,
+        classes: Sequence[int | str] | int | str | None = None,
+        class_agnostic: bool | None = None,
+    ) -> Any:
+        """The result of one image, or the list of results of a list of images.
+
+        images: uint8 (H, W, 3) in the model's frame_format (BGR unless `load` was told otherwise), (H, W, 4) with
+            alpha last, or (H, W) grey; the images of a list may differ in size.
+        confidence, iou, max_detections, classes, class_agnostic: override the model's own for this call.
+        Raises InputError for anything else, BackendError when the runtime fails. `timings` tells the stages' time.
+        """
+        options = self.options
+        if not (confidence is iou is max_detections is classes is class_agnostic is None):
+            options = self._override(
+                confidence=confidence,
+                iou=iou,
+                max_detections=max_detections,
+                classes=classes,
+                class_agnostic=class_agnostic,
+            )
+        if isinstance(images, np.ndarray):
+            _check_image(images, "image")
+            return self._run([images], options)[0]
+        if not isinstance(images, (list, tuple)):
+            raise InputError(
+                f"image must be a uint8 array (H, W, 3), or a list of them, got {type(images).__name__}"
+                + ("; read a file with edgevision.read_image(path)" if _is_path(images) else "")
+            )
+        for index, image in enumerate(images):
+            _check_image(image, f"images[{index}]")
+        return self._run(images, options) if images else []
+
+    def _run(self, images: Sequence[NDArray[Any]], options: RunOptions) -> list[Result]:
+        task, session = self._task, self.session
+        results: list[Result] = []
+        preprocess = inference = postprocess = 0
+        for chunk in _chunks(images, self._batch or _MAX_BATCH):
+            start = perf_counter_ns()
+            placements = task.prepare(chunk, session.input_buffer, self._batch)
+            prepared = perf_counter_ns()
+            outputs = session.run()
+            inferred = perf_counter_ns()
+            results += task.finish(outputs, placements, options)
+            postprocess += perf_counter_ns() - inferred
+            preprocess += prepared - start
+            inference += inferred - prepared
+        self.timings = Timings(preprocess / 1e6, inference / 1e6, postprocess / 1e6)
+        return results
+
+    def warmup(self, runs: int = 3) -> Model:
+        """This model after `runs` whole calls on a black frame, so that the first real one is no slower."""
+        height, width = self.spec.inputs[0].size_hw
+        frame = np.zeros((height, width, 3), np.uint8)
+        for _ in range(runs):
+            self(frame)
+        return self
+
+    def clone(self) -> Model:
+        """A model for another thread: the weights are shared, the buffers and timings are its own."""
+        return Model(self.spec, self.session.clone(), options=self.options, frame_format=self._frame_format)
+
+    def close(self) -> None:
+        """Give back the network and its buffers; the model cannot be called afterwards."""
+        self.session.close()
+
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        height, width = self.spec.inputs[0].size_hw
+        return f"Model(task={self.task!r}, input={height}x{width}, device={self.device!r})"
+
+    def _override(self, **changes: Any) -> RunOptions:
+        return override_options(
+            self.options, changes, accepted=self._task.options, task=self.task, labels=self.labels
+        )
+
+
+def load(
+    path: str | PathLike[str],
+    device: str = "auto",
+    *,
+    backend: str | None = None,
+    spec: ModelSpec | str | PathLike[str] | None = None,
+    frame_format: str = "bgr",
+    confidence: float | None = None,
+    iou: float | None = None,
+    max_detections: int | None = None,
+    classes: Sequence[int | str] | int | str | None = None,
+    class_agnostic: bool | None = None,
+    **session_options: Any,
+) -> Model:
+    """A model ready to be called.
+
+    path:    a bundle folder or a .onnx file, with edgevision's or Ultralytics' metadata.
+    device:  "auto" or "cpu".
+    backend: "onnxruntime" or "openvino"; None takes the first that is installed, in this order.
+    spec:    how to use a network that does not say it itself: a ModelSpec, or a JSON file that holds one.
+    frame_format: "bgr" (OpenCV's order) or "rgb": the channel order of the frames that will be given.
+    confidence, iou, max_detections, classes, class_agnostic: replace the spec's thresholds.
+    session_options: fields of backends.OnnxRuntimeOptions or backends.OpenVinoOptions (threads, spin, precision, ...).
+    Raises ModelFileError, SpecError, InputError, MissingDependencyError or BackendError, each saying what to do.
+    """
+    file = resolve_model(path, spec=spec)
+    session = open_session(file.path, backend=backend, device=device, **session_options)
+    try:
+        model = Model(file.spec, session, frame_format=frame_format)
+        model.options = model._override(
+            confidence=confidence,
+            iou=iou,
+            max_detections=max_detections,
+            classes=classes,
+            class_agnostic=class_agnostic,
+        )
+    except BaseException:
+        session.close()
+        raise
+    return model
+
+
+def check_tensors(spec: ModelSpec, session: Session) -> None:
+    """Raises SpecError unless every input that the spec names is the network's, with its type and shape."""
+    tensors = {tensor.name: tensor for tensor in session.inputs}
+    unfed = set(tensors) - {item.name for item in spec.inputs}
+    if unfed:
+        raise SpecError(f"the network has inputs that the spec does not feed: {', '.join(sorted(unfed))}")
+    for item in spec.inputs:
+        tensor = tensors.get(item.name)
+        if tensor is None:
+            raise SpecError(
+                f"the spec feeds input {item.name!r}, which the network does not have; its inputs: "
+                f"{', '.join(tensors)}"
+            )
+        wanted = _tensor_shape(item)
+        if tensor.dtype != item.dtype:
+            raise SpecError(
+                f"input {item.name!r} is {tensor.dtype} in the network and {item.dtype} in the spec"
+            )
+        if len(tensor.shape) != 4 or any(
+            have is not None and want is not None and have != want
+            for have, want in zip(tensor.shape, wanted, strict=True)
+        ):
+            raise SpecError(
+                f"input {item.name!r} has shape {tensor.shape} in the network and {wanted} in the spec"
+            )
+
+
+def _tensor_shape(item: ImageInput) -> tuple[int | None, ...]:
+    channels = 1 if item.color == "gray" else 3
+    height, width = (None, None) if item.multiple else item.size_hw
+    sides = (channels, height, width) if item.layout == "nchw" else (height, width, channels)
+    return (item.batch, *sides)
+
+
+def _default_options(spec: ModelSpec) -> RunOptions:
+    options = RunOptions.from_thresholds(spec.thresholds)
+    if spec.task == "classify":
+        # A classifier's scores are all wanted: its threshold is only what a caller asks for.
+        return RunOptions(confidence=0.0)
+    return options
+
+
+def _check_image(image: Any, name: str) -> None:
+    if not isinstance(image, np.ndarray):
+        raise InputError(f"{name} must be a uint8 array (H, W, 3), got {type(image).__name__}")
+    if image.dtype != np.uint8:
+        raise InputError(
+            f"{name} must be uint8 with values 0-255, got {image.dtype}; convert it, e.g. "
+            f"(image * 255).astype(numpy.uint8) for values 0-1"
+        )
+    shape = image.shape
+    if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (1, 3, 4)):
+        hint = "; pass a batch as a list of images" if len(shape) == 4 else ""
+        raise InputError(f"{name} must be uint8 (H, W, 3), (H, W, 4) or (H, W), got {shape}{hint}")
+    if shape[0] < 1 or shape[1] < 1:
+        raise InputError(f"{name} is empty: its shape is {shape}; was the frame really read?")
+
+
+def _is_path(value: object) -> bool:
+    return isinstance(value, (str, PathLike))
+
+
+def _chunks(images: Sequence[NDArray[Any]], size: int) -> Iterator[Sequence[NDArray[Any]]]:
+    for start in range(0, len(images), size):
+        yield images[start : start + size]

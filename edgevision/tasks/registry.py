@@ -1,0 +1,33 @@
+"""Every task this version can run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edgevision.errors import SpecError
+from edgevision.spec import ModelSpec
+from edgevision.tasks.base import Task, TaskFactory
+from edgevision.tasks.classify import ClassifyTask
+from edgevision.tasks.detect import DetectTask
+from edgevision.tasks.semantic import SemanticTask
+
+__all__ = ["RUNNABLE_TASKS", "open_task"]
+
+RUNNABLE_TASKS: dict[str, TaskFactory] = {
+    "classify": ClassifyTask,
+    "detect": DetectTask,
+    "semantic": SemanticTask,
+}
+
+
+def open_task(spec: ModelSpec, outputs: Sequence[str], frame_format: str = "bgr") -> Task:
+    """The task that a spec describes, for a network with these outputs.
+
+    Raises SpecError for a task that this version cannot run, or a decoder whose outputs the network lacks.
+    """
+    factory = RUNNABLE_TASKS.get(spec.task)
+    if factory is None:
+        raise SpecError(
+            f"task {spec.task!r} cannot be run by this version; it runs: {', '.join(RUNNABLE_TASKS)}"
+        )
+    return factory(spec, outputs, frame_format)

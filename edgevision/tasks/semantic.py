@@ -1,0 +1,73 @@
+"""Semantic segmentation: a class for every pixel of the image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevision.errors import SpecError
+from edgevision.geometry import Placement
+from edgevision.ops.masks import label_map_to_image, upsample_argmax
+from edgevision.results import Result, Segmentation
+from edgevision.spec import ModelSpec
+from edgevision.tasks.base import Buffers
+from edgevision.tasks.options import RunOptions
+from edgevision.tasks.outputs import select_outputs
+from edgevision.tasks.preparation import ImagePreparation
+
+__all__ = ["SemanticTask"]
+
+
+class SemanticTask:
+    """Class logits (B, C, h, w), or an in-graph label map (B, h, w), to `Segmentation`."""
+
+    name = "semantic"
+    options: frozenset[str] = frozenset()
+
+    def __init__(self, spec: ModelSpec, outputs: Sequence[str], frame_format: str) -> None:
+        self._labels = spec.labels
+        self._output = select_outputs(spec, outputs, 1)[0]
+        self._has_logits = spec.decoder.name == "class_logits"
+        self._preparation = ImagePreparation(spec.inputs[0], frame_format)
+
+    def prepare(self, images: Sequence[NDArray[Any]], buffers: Buffers, batch: int | None) -> list[Placement]:
+        """See Task."""
+        return self._preparation.write(images, buffers, batch)
+
+    def finish(
+        self, outputs: Mapping[str, NDArray[Any]], placements: Sequence[Placement], options: RunOptions
+    ) -> list[Result]:
+        """See Task."""
+        del options  # a label map has nothing to drop
+        maps = outputs[self._output]
+        rank = 4 if self._has_logits else 3
+        if not self._has_logits and maps.ndim == 4 and maps.shape[1] == 1:
+            maps = maps[:, 0]
+        if maps.ndim != rank:
+            wanted = "(B, C, h, w) class logits" if self._has_logits else "a (B, h, w) label map"
+            raise SpecError(
+                f"output {self._output!r} must be {wanted}, got {maps.shape}; correct the spec's decoder"
+            )
+        return [
+            Segmentation(self._label_map(row, placement), placement.image_hw, self._labels)
+            for row, placement in zip(maps, placements, strict=False)
+        ]
+
+    def _label_map(self, row: NDArray[Any], placement: Placement) -> NDArray[Any]:
+        height, width = row.shape[-2:]
+        # The part of the map that the image covers: the canvas's own scale, the image's offset and size in it.
+        scale_y, scale_x = height / placement.canvas_hw[0], width / placement.canvas_hw[1]
+        roi = (
+            placement.offset_yx[0] * scale_y,
+            placement.offset_yx[1] * scale_x,
+            placement.resized_hw[0] * scale_y,
+            placement.resized_hw[1] * scale_x,
+        )
+        if self._has_logits:
+            return upsample_argmax(row, placement.image_hw, roi_yxhw=roi)
+        if row.dtype not in (np.uint8, np.int32):
+            row = row.astype(np.int32)
+        return label_map_to_image(row, placement.image_hw, roi_yxhw=roi)
