@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from torchvision.ops import batched_nms
 
+import edgevision as ev
 from edgevision.demo.metrics import BoxDetections, BoxTruth, MeanAveragePrecision, mean_average_precision
 from edgevision.demo.scene import CLASS_NAMES, Frame
 from edgevision.export.conveyor_data import letterbox
@@ -20,6 +21,8 @@ CONFIDENCE, NMS_IOU, MAX_DETECTIONS = 0.001, 0.7, 300
 
 # Input float32 (1, 3, H, W) to output float32 (1, 4 + classes, A), as `ConveyorYolo.forward`.
 Predictor = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
+# A picture, uint8 (H, W, 3) BGR, to what is found in it.
+Detector = Callable[[npt.NDArray[np.uint8]], BoxDetections]
 
 
 def to_input(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -39,14 +42,6 @@ def torch_predictor(model: nn.Module) -> Predictor:
     return predict
 
 
-def onnx_predictor(path: Path) -> Predictor:
-    """The exported file as a function of the input array, on the CPU."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return lambda images: np.asarray(session.run(["output0"], {"images": images})[0])
-
-
 def detect(predict: Predictor, image: npt.NDArray[np.uint8], confidence: float = CONFIDENCE) -> BoxDetections:
     """Detections in image pixels, best first, from uint8 (H, W, 3) BGR of any size."""
     boxed, scale, (left, top) = letterbox(image)
@@ -64,18 +59,28 @@ def detect(predict: Predictor, image: npt.NDArray[np.uint8], confidence: float =
     return BoxDetections(found, scores[kept].numpy(), classes[kept].numpy())
 
 
-def find_all(predict: Predictor, frames: Iterable[Frame]) -> tuple[list[BoxDetections], list[BoxTruth]]:
+def file_detector(model: ev.Model) -> Detector:
+    """The exported file as edgevision itself runs it: what a user of the file gets, at the evaluation's thresholds."""
+
+    def detect_image(image: npt.NDArray[np.uint8]) -> BoxDetections:
+        found = model(image, confidence=CONFIDENCE, iou=NMS_IOU, max_detections=MAX_DETECTIONS)
+        return BoxDetections(found.xyxy, found.confidence, found.class_id)
+
+    return detect_image
+
+
+def find_all(detector: Detector, frames: Iterable[Frame]) -> tuple[list[BoxDetections], list[BoxTruth]]:
     """What the detector says of each frame and what the frame shows, in step."""
     found, truths = [], []
     for frame in frames:
-        found.append(detect(predict, frame.image))
+        found.append(detector(frame.image))
         truths.append(BoxTruth(frame.truth.boxes, frame.truth.class_id, frame.truth.ignored))
     return found, truths
 
 
 def evaluate(predict: Predictor, frames: Iterable[Frame]) -> MeanAveragePrecision:
-    """The detector's average precision on the frames."""
-    return mean_average_precision(*find_all(predict, frames), len(CLASS_NAMES))
+    """The network's average precision on the frames."""
+    return mean_average_precision(*find_all(partial(detect, predict), frames), len(CLASS_NAMES))
 
 
 def summarise(found: list[BoxDetections], truths: list[BoxTruth]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
     python -m edgevision.export.train_conveyor --output runs/conveyor --minutes 40
 
-Two CPU cores are enough. Writes last.pt (resumable), the averaged weights as weights.pt, conveyor_yolo.onnx and
+Two CPU cores are enough. Writes last.pt (resumable), the averaged weights as conveyor_yolo.pt, conveyor_yolo.onnx and
 conveyor_yolo.json (the report) into the output folder; rendered pictures are kept there for the next run.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ import torch
 import torch.multiprocessing
 from torch import Tensor
 
+import edgevision as ev
 from edgevision.demo.scene import CLASS_NAMES, Scene
 from edgevision.export.conveyor_data import (
     FRAME_HW,
@@ -33,14 +35,15 @@ from edgevision.export.conveyor_eval import (
     CONFIDENCE,
     NMS_IOU,
     evaluate,
+    file_detector,
     find_all,
-    onnx_predictor,
     summarise,
     torch_predictor,
 )
 from edgevision.export.conveyor_loss import Targets
 from edgevision.export.conveyor_trainer import Team, Trainer, save_atomically
-from edgevision.export.conveyor_yolo import export_conveyor
+from edgevision.export.conveyor_yolo import checkpoint_of
+from edgevision.export.yolo import YoloExport, export_yolo
 
 VALIDATION_SEED = 3_000_000  # first seed of the scenes looked at while training
 
@@ -128,14 +131,13 @@ def train(trainer: Trainer, samples: Samples, options: argparse.Namespace) -> No
         trainer.save(options.output / "last.pt")
 
 
-def write_report(
-    trainer: Trainer, options: argparse.Namespace, pictures: int, onnx_gap: dict[str, float]
-) -> None:
-    """conveyor_yolo.json: what was trained, how, and how well the ONNX file does on held-out scenes."""
+def write_report(trainer: Trainer, options: argparse.Namespace, pictures: int, done: YoloExport) -> None:
+    """conveyor_yolo.json: what was trained, how, and how well the exported file does on held-out scenes."""
     team = trainer.team.size
-    predict = onnx_predictor(options.output / "conveyor_yolo.onnx")
-    stills = find_all(predict, held_out_frames(options.stills, 0))
-    clips = find_all(predict, held_out_frames(0, options.clips))
+    with ev.load(done.path) as model:
+        detector = file_detector(model)
+        stills = find_all(detector, held_out_frames(options.stills, 0))
+        clips = find_all(detector, held_out_frames(0, options.clips))
     report = {
         "model": "conveyor_yolo",
         "classes": list(CLASS_NAMES),
@@ -162,7 +164,7 @@ def write_report(
             "stills": summarise(*stills),
             "clips": summarise(*clips),
         },
-        "onnx_vs_torch_max_abs": onnx_gap,
+        "onnx_against_torch": [asdict(row) for row in done.parity],
     }
     text = json.dumps(report, indent=2) + "\n"
     (options.output / "conveyor_yolo.json").write_text(text, encoding="ascii")
@@ -177,10 +179,10 @@ def run(rank: int, options: argparse.Namespace, size: int, files: list[Path]) ->
         trainer.load(options.output / "last.pt")
     train(trainer, samples, options)
     if rank == 0:
-        weights = {name: value.cpu() for name, value in trainer.average.state_dict().items()}
-        save_atomically(weights, options.output / "weights.pt")
-        gap = export_conveyor(trainer.average, options.output / "conveyor_yolo.onnx")
-        write_report(trainer, options, len(samples.images), gap)
+        checkpoint = options.output / "conveyor_yolo.pt"
+        save_atomically(checkpoint_of(trainer.average, CLASS_NAMES), checkpoint)
+        done = export_yolo(checkpoint, dynamic_batch=True)
+        write_report(trainer, options, len(samples.images), done)
     trainer.team.close()
 
 

@@ -11,6 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed (the export extra)")
 
+from edgevision.errors import ModelFileError  # noqa: E402
 from edgevision.export.conveyor_loss import (  # noqa: E402
     Targets,
     assign,
@@ -25,8 +26,10 @@ from edgevision.export.conveyor_yolo import (  # noqa: E402
     STRIDES,
     ConveyorYolo,
     anchor_points,
-    export_conveyor,
+    checkpoint_of,
 )
+from edgevision.export.yolo import YoloExport, export_yolo  # noqa: E402
+from edgevision.spec import load_spec  # noqa: E402
 
 CLASSES = 8
 
@@ -214,28 +217,44 @@ def test_a_state_dict_restores_the_model_exactly() -> None:
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, float]]:
+def exported(tmp_path_factory: pytest.TempPathFactory) -> YoloExport:
     pytest.importorskip("onnxscript", reason="onnxscript is not installed (the export extra)")
-    path = tmp_path_factory.mktemp("conveyor") / "conveyor_yolo.onnx"
-    return path, export_conveyor(make_lively_model(), path, (64, 96))
+    path = tmp_path_factory.mktemp("conveyor") / "conveyor_yolo.pt"
+    torch.save(checkpoint_of(make_lively_model(), [f"part {i}" for i in range(CLASSES)]), path)
+    return export_yolo(path, size_hw=(64, 96), dynamic_batch=True)
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # raised inside torch's exporter
-def test_onnx_says_what_torch_says(exported: tuple[Path, dict[str, float]]) -> None:
-    _, gap = exported
+def test_onnx_says_what_torch_says(exported: YoloExport) -> None:
     # float32 sums in another order: coordinates reach 200 px, whose unit in the last place is 1.5e-5.
-    assert gap["box_px"] < 5e-4
-    assert gap["score"] < 1e-5
+    assert exported.parity[0].max_abs < 5e-4
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_onnx_file_carries_its_spec(exported: YoloExport) -> None:
+    spec = load_spec(exported.path)
+    assert spec == exported.spec
+    assert (spec.task, spec.decoder.name, spec.inputs[0].size_hw) == ("detect", "yolo", (64, 96))
+    assert spec.labels == tuple(f"part {i}" for i in range(CLASSES))
+    assert len(spec.source.weights_sha256) == 64
+
+
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    checkpoint = checkpoint_of(make_model(), ["a"] * CLASSES)
+    checkpoint["state_dict"].popitem()
+    torch.save(checkpoint, tmp_path / "a.pt")
+    with pytest.raises(ModelFileError, match="the weights are not those of conveyor_yolo"):
+        export_yolo(tmp_path / "a.pt")
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_the_onnx_file_is_small_dynamic_in_its_batch_and_tells_nothing_of_its_maker(
-    exported: tuple[Path, dict[str, float]],
+    exported: YoloExport,
 ) -> None:
     onnx = pytest.importorskip("onnx", reason="onnx is not installed (the export extra)")
-    path, _ = exported
+    path = exported.path
     graph = onnx.load(path).graph
     assert path.stat().st_size < 3_900_000
     assert [i.name for i in graph.input] == ["images"]

@@ -1,0 +1,1 @@
+"""PyTorch checkpoints to ONNX files that describe themselves. The only part of edgevision that imports torch."""

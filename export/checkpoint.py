@@ -1,0 +1,99 @@
+"""Read checkpoints without running the code that a pickle can carry."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import zipfile
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from edgevision.errors import EdgeVisionError, MissingDependencyError, ModelFileError
+
+__all__ = ["file_sha256", "load_checkpoint"]
+
+# Classes that a checkpoint may name beside plain data: layers of the libraries people train with. Their instances
+# are rebuilt from their attributes without a call to their constructors or to any function.
+_LAYER_PACKAGES = ("torch.nn.modules.", "ultralytics.nn.")
+_PLAIN_CLASSES = {
+    "pathlib.Path",
+    "pathlib.PosixPath",
+    "pathlib.PurePosixPath",
+    "types.SimpleNamespace",
+    "ultralytics.utils.IterableSimpleNamespace",
+}
+
+
+def load_checkpoint(path: str | PathLike[str], *, trust: bool = False) -> Any:
+    """What the file holds: a state_dict, a dict of them, or a pickled module.
+
+    Plain data is read with torch's weights-only reader. Where the file also names classes, they are admitted when
+    they are layers of torch.nn or ultralytics.nn; anything else is refused, because unpickling it could run code.
+    trust: unpickle whatever it holds. Only for files from people you would run a program from.
+    Raises ModelFileError for a missing, foreign or refused file, MissingDependencyError when it needs ultralytics.
+    """
+    source = Path(path)
+    if not source.is_file():
+        raise ModelFileError(f"there is no checkpoint {source}")
+    if trust:
+        return torch.load(source, map_location="cpu", weights_only=False)
+    try:
+        allowed = _admitted_classes(source)
+        with torch.serialization.safe_globals(allowed):
+            return torch.load(source, map_location="cpu", weights_only=True)
+    except EdgeVisionError:
+        raise
+    except Exception as error:  # damaged bytes make the unpickler raise nearly anything
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelFileError(
+            f"{source} cannot be read as a PyTorch checkpoint without running code in it: {first}; "
+            f"if you trust where it comes from, say so with trust=True (--trust-checkpoint)"
+        ) from None
+
+
+def _admitted_classes(path: Path) -> list[type]:
+    """The classes the checkpoint names, all of them layers or plain data."""
+    if not zipfile.is_zipfile(path):
+        return []  # torch's old format; its weights-only reader takes plain data only
+    names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    refused = [name for name in names if not _is_admitted_name(name)]
+    if refused:
+        raise ModelFileError(
+            f"{path} names code that a checkpoint has no need of, so it is not opened: {', '.join(sorted(refused))}; "
+            f"if you trust where it comes from, say so with trust=True (--trust-checkpoint)"
+        )
+    return [_import_class(name, path) for name in names]
+
+
+def _is_admitted_name(name: str) -> bool:
+    return name in _PLAIN_CLASSES or name.startswith(_LAYER_PACKAGES)
+
+
+def _import_class(name: str, path: Path) -> type:
+    module_name, _, class_name = name.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module_name), class_name)
+    except ImportError as error:
+        package = module_name.split(".")[0]
+        if error.name == package:
+            raise MissingDependencyError(package, "export", f"reading {path.name}") from None
+        raise ModelFileError(f"{path} needs {name}, which the installed {package} does not have") from None
+    except AttributeError:
+        package = module_name.split(".")[0]
+        raise ModelFileError(f"{path} needs {name}, which the installed {package} does not have") from None
+    # A function admitted by its package's name alone could be called with arguments from the file.
+    if not isinstance(found, type) or not (name in _PLAIN_CLASSES or issubclass(found, torch.nn.Module)):
+        raise ModelFileError(f"{path} names {name}, which is no layer; it is not opened")
+    return found
+
+
+def file_sha256(path: str | PathLike[str]) -> str:
+    """The file's SHA-256, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
