@@ -1,0 +1,88 @@
+"""`edgevision inspect`: a model file's spec, tensors, metadata and hash."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from edgevision.errors import SpecError
+from edgevision.spec import find_model, load_spec, read_onnx_header, read_onnx_io, spec_to_json
+
+__all__ = ["add_parser"]
+
+_SHOWN = 160
+"""Characters of a metadata value shown without --json."""
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to an argparse subparsers object."""
+    parser = commands.add_parser(
+        "inspect",
+        help="show a model's spec, tensors, metadata and hash",
+        description="Show a model's spec, tensors, metadata and SHA-256. Needs no runtime.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="a .onnx file or a bundle folder")
+    parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    parser.set_defaults(handler=_inspect)
+
+
+def _inspect(options: argparse.Namespace) -> int:
+    facts = _facts(Path(options.model))
+    if options.json:
+        print(json.dumps(facts, indent=2))
+        return 0
+    print(f"file      {facts['path']}  ({facts['bytes']:,} bytes)")
+    print(f"sha256    {facts['sha256']}")
+    if "ir_version" in facts:
+        opsets = ", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in facts["opsets"].items())
+        print(
+            f"onnx      IR {facts['ir_version']}, opset {opsets}, by {facts['producer'] or 'an unnamed producer'}"
+        )
+        for kind in ("inputs", "outputs"):
+            for tensor in facts[kind]:
+                print(f"{kind[:-1]:<9} {tensor['name']}  {tensor['dtype']} {tensor['shape']}")
+        for key, value in facts["metadata"].items():
+            if key != "edgevision.spec":
+                print(f"metadata  {key} = {value[:_SHOWN]}{'...' if len(value) > _SHOWN else ''}")
+    if facts["spec"] is None:
+        print(f"spec      none: {facts['spec_error']}")
+        return 1
+    print("spec")
+    print(json.dumps(facts["spec"], indent=2))
+    return 0
+
+
+def _facts(given: Path) -> dict[str, Any]:
+    path, kind = find_model(given)
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    facts: dict[str, Any] = {
+        "path": str(path),
+        "bytes": path.stat().st_size,
+        "sha256": digest.hexdigest(),
+    }
+    if kind == "onnx":
+        header = read_onnx_header(path)
+        facts |= {
+            "ir_version": header.ir_version,
+            "opsets": dict(header.opsets),
+            "producer": f"{header.producer_name} {header.producer_version}".strip(),
+            "metadata": dict(header.metadata),
+        }
+        inputs, outputs = read_onnx_io(path)
+        facts["inputs"] = [_tensor(tensor) for tensor in inputs]
+        facts["outputs"] = [_tensor(tensor) for tensor in outputs]
+    try:
+        facts["spec"] = json.loads(spec_to_json(load_spec(path)))
+    except SpecError as error:
+        facts |= {"spec": None, "spec_error": str(error)}
+    return facts
+
+
+def _tensor(tensor: Any) -> dict[str, Any]:
+    return {"name": tensor.name, "dtype": tensor.dtype, "shape": list(tensor.shape)}

@@ -1,0 +1,57 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+__all__ = ["add_model_options", "fraction", "model_options", "parse_classes", "positive_int"]
+
+
+def fraction(text: str) -> float:
+    """A number from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value <= 1.0:
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, got {text!r}")
+    return value
+
+
+def positive_int(text: str) -> int:
+    """An integer of at least 1."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be an integer of at least 1, got {text!r}")
+    return value
+
+
+def parse_classes(text: str) -> list[int | str]:
+    """Class names or ids out of "person,car,7"."""
+    items = [item.strip() for item in text.split(",") if item.strip()]
+    if not items:
+        raise argparse.ArgumentTypeError("must be class names or ids, separated by commas")
+    return [int(item) if item.isdecimal() else item for item in items]
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """--device --backend --threads --precision --spec."""
+    group = parser.add_argument_group("model")
+    group.add_argument("--device", default="auto", help="auto or cpu (default: auto)")
+    group.add_argument("--backend", help="onnxruntime or openvino (default: the first installed)")
+    group.add_argument("--threads", type=positive_int, metavar="N", help="threads of the runtime")
+    group.add_argument("--precision", help="OpenVINO only: float32 (default), bfloat16, float16 or auto")
+    group.add_argument("--spec", metavar="FILE", help="JSON spec of a model that does not carry one")
+
+
+def model_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Keyword arguments of `edgevision.load` from the options above."""
+    chosen: dict[str, Any] = {"device": options.device, "backend": options.backend, "spec": options.spec}
+    for name in ("threads", "precision"):
+        if getattr(options, name) is not None:
+            chosen[name] = getattr(options, name)
+    return chosen
