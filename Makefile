@@ -1,0 +1,80 @@
+# Two commands need nothing but python3 (with venv), a C++ compiler and make: `make demo` and `make test`.
+# Each keeps its own environment under .venv/ and builds it again only when what it is made from changes.
+
+PYTHON ?= python3
+PIP_FLAGS := --quiet --disable-pip-version-check
+export ORT_DISABLE_TELEMETRY ?= 1
+
+# A machine that can build the native kernels must not fall back to the NumPy ones unnoticed. Building an extension
+# takes a compiler and Python's headers, which Debian and Ubuntu keep in python3-dev.
+CAN_BUILD := $(shell $(PYTHON) -c 'import os, shutil, sysconfig; print(int(bool(shutil.which(os.environ.get("CXX", "c++"))) and os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h"))))')
+export EDGEVISION_REQUIRE_NATIVE ?= $(CAN_BUILD)
+
+NATIVE := $(wildcard cpp_ext/CMakeLists.txt cpp_ext/include/ev/*.h cpp_ext/src/*/*)
+
+.PHONY: help demo test test-slow lint format stub train-demo clean
+
+help:
+	@echo "make demo        detect parts on a synthetic conveyor: a table, a picture, a video"
+	@echo "make test        every test, PyTorch comparisons included"
+	@echo "make lint        ruff, mypy, clang-format, clang-tidy"
+	@echo "make format      let ruff and clang-format rewrite the sources"
+	@echo "make stub        write edgevision/_native.pyi again from the built extension"
+	@echo "make train-demo  train the demo's model again (about 40 minutes on two cores)"
+	@echo "make clean       remove environments and builds"
+
+define new_venv
+@echo "making $(1) (once; again only when pyproject.toml or the C++ sources change)"
+@test "$(CAN_BUILD)" = 1 || echo "note: no C++ compiler or no Python.h (apt-get install g++ python3-dev): NumPy kernels"
+@test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
+endef
+
+.venv/demo/.done: pyproject.toml $(NATIVE)
+	$(call new_venv,.venv/demo)
+	@.venv/demo/bin/python -m pip install $(PIP_FLAGS) -e '.[cpu,video]'
+	@touch $@
+
+.venv/test/.done: pyproject.toml tests/requirements.txt tests/requirements-no-deps.txt $(NATIVE)
+	$(call new_venv,.venv/test)
+	@.venv/test/bin/python -m pip install $(PIP_FLAGS) -e '.[cpu,openvino,video]' -r tests/requirements.txt
+	@# These would bring opencv-python beside opencv-python-headless: both own the folder cv2.
+	@.venv/test/bin/python -m pip install $(PIP_FLAGS) --no-deps -r tests/requirements-no-deps.txt
+	@touch $@
+
+.venv/lint/.done: tests/requirements-lint.txt
+	$(call new_venv,.venv/lint)
+	@.venv/lint/bin/python -m pip install $(PIP_FLAGS) -r tests/requirements-lint.txt
+	@touch $@
+
+demo: .venv/demo/.done
+	@.venv/demo/bin/edgevision demo
+
+test: .venv/test/.done
+	@PATH="$(CURDIR)/.venv/test/bin:$$PATH" EDGEVISION_REQUIRE_ALL=1 .venv/test/bin/python -m pytest $(PYTEST_FLAGS)
+
+CPP_SOURCES := $(wildcard cpp_ext/include/ev/*.h cpp_ext/src/*/*.h cpp_ext/src/*/*.cpp cpp_ext/tests/*.h cpp_ext/tests/*.cpp)
+
+lint: .venv/lint/.done
+	@mkdir -p build
+	.venv/lint/bin/ruff check .
+	.venv/lint/bin/ruff format --check .
+	.venv/lint/bin/mypy
+	.venv/lint/bin/clang-format --dry-run --Werror $(CPP_SOURCES)
+	@PATH="$(CURDIR)/.venv/lint/bin:$$PATH" cmake -S cpp_ext -B build/lint -DEDGEVISION_WERROR=ON \
+		-DEDGEVISION_NATIVE_TESTS=ON -DCMAKE_EXPORT_COMPILE_COMMANDS=ON \
+		-DPython_EXECUTABLE=$(CURDIR)/.venv/lint/bin/python > build/lint.log 2>&1 || { cat build/lint.log; exit 1; }
+	.venv/lint/bin/clang-tidy --quiet -p build/lint $(wildcard cpp_ext/src/kernels/*.cpp cpp_ext/tests/*.cpp)
+
+format: .venv/lint/.done
+	.venv/lint/bin/ruff check --fix .
+	.venv/lint/bin/ruff format .
+	.venv/lint/bin/clang-format -i $(CPP_SOURCES)
+
+stub: .venv/test/.done
+	.venv/test/bin/python tests/native_stub.py edgevision/_native.pyi
+
+train-demo: .venv/test/.done
+	.venv/test/bin/python -m edgevision.export.train_conveyor --output output/conveyor
+
+clean:
+	rm -rf .venv build dist output edgevision-demo

@@ -1,0 +1,77 @@
+"""What `model(frame)` costs beyond its three stages run by hand.
+
+    python benchmarks/call_overhead.py [--model FILE] [--calls N] [--json FILE]
+
+Both ways run alternately in one process on the same frames, and must give equal boxes before anything is timed.
+The difference of the medians is the overhead of the call: checks, timing and the chunking of lists.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+import edgevision as ev
+from edgevision.bench import percentile, processor_name
+from edgevision.demo.scene import Scene
+from edgevision.demo.showcase import demo_model_path
+
+
+def by_hand(model: ev.Model, frame: np.ndarray) -> ev.Detections:
+    """The three stages, with nothing around them."""
+    task, session = model._task, model.session
+    placements = task.prepare([frame], session.input_buffer, 1)
+    return task.finish(session.run(), placements, model.options)[0]
+
+
+def measure(model: ev.Model, calls: int) -> dict[str, object]:
+    """Percentiles of both ways, microseconds, and their difference."""
+    scene = Scene(11)
+    frames = [scene.render(30 * index).image for index in range(8)]
+    for frame in frames:
+        ours, theirs = model(frame), by_hand(model, frame)
+        assert np.array_equal(ours.xyxy, theirs.xyxy)
+        assert np.array_equal(ours.confidence, theirs.confidence)
+    called, manual = [], []
+    for index in range(calls):
+        frame = frames[index % len(frames)]
+        for way, times in (
+            ((model, called), (by_hand, manual)) if index % 2 else ((by_hand, manual), (model, called))
+        ):
+            start = time.perf_counter_ns()
+            _ = way(frame) if way is model else way(model, frame)
+            times.append((time.perf_counter_ns() - start) / 1e3)
+    return {
+        "benchmark": "call_overhead",
+        "processor": processor_name(),
+        "runtime": model.session.runtime,
+        "n": calls,
+        "call_us": {f"p{p}": percentile(called, p) for p in (50, 90, 99)},
+        "by_hand_us": {f"p{p}": percentile(manual, p) for p in (50, 90, 99)},
+        "overhead_us": percentile(called, 50) - percentile(manual, 50),
+    }
+
+
+def main() -> None:
+    """Parse arguments, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", type=Path, help="default: the demo's detector")
+    parser.add_argument("--calls", type=int, default=1000)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    with ev.load(options.model or demo_model_path(), threads=options.threads) as model:
+        model.warmup(20)
+        found = measure(model, options.calls)
+    text = json.dumps(found, indent=2)
+    print(text)
+    if options.json:
+        options.json.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()
