@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from edgevision.backends.base import Session
 from edgevision.backends.registry import open_session
-from edgevision.errors import InputError, SpecError
+from edgevision.errors import InputError
 from edgevision.results import Result
-from edgevision.spec import ImageInput, ModelSpec, resolve_model
+from edgevision.spec import ModelSpec, resolve_model
 from edgevision.tasks.base import Task
 from edgevision.tasks.options import RunOptions, override_options
 from edgevision.tasks.registry import open_task
+from edgevision.tasks.tensors import check_image, check_tensors
 
 __all__ = ["Model", "Timings", "load"]
 
@@ -61,7 +62,7 @@ class Model:
         frame_format: str = "bgr",
     ) -> None:
         """spec, session: as `load` opens them. options: None takes the spec's thresholds."""
-        check_tensors(spec, session)
+        check_tensors(spec, session.inputs)
         self.spec = spec
         self.session = session
         self.timings = Timings()
@@ -136,7 +137,7 @@ class Model:
                 class_agnostic=class_agnostic,
             )
         if isinstance(images, np.ndarray):
-            _check_image(images, "image")
+            check_image(images, "image")
             return self._run([images], options)[0]
         if not isinstance(images, (list, tuple)):
             raise InputError(
@@ -144,7 +145,7 @@ class Model:
                 + ("; read a file with edgevision.read_image(path)" if _is_path(images) else "")
             )
         for index, image in enumerate(images):
-            _check_image(image, f"images[{index}]")
+            check_image(image, f"images[{index}]")
         return self._run(images, options) if images else []
 
     def _run(self, images: Sequence[NDArray[Any]], options: RunOptions) -> list[Result]:
@@ -243,62 +244,12 @@ def load(
     return model
 
 
-def check_tensors(spec: ModelSpec, session: Session) -> None:
-    """Raises SpecError unless every input that the spec names is the network's, with its type and shape."""
-    tensors = {tensor.name: tensor for tensor in session.inputs}
-    unfed = set(tensors) - {item.name for item in spec.inputs}
-    if unfed:
-        raise SpecError(f"the network has inputs that the spec does not feed: {', '.join(sorted(unfed))}")
-    for item in spec.inputs:
-        tensor = tensors.get(item.name)
-        if tensor is None:
-            raise SpecError(
-                f"the spec feeds input {item.name!r}, which the network does not have; its inputs: "
-                f"{', '.join(tensors)}"
-            )
-        wanted = _tensor_shape(item)
-        if tensor.dtype != item.dtype:
-            raise SpecError(
-                f"input {item.name!r} is {tensor.dtype} in the network and {item.dtype} in the spec"
-            )
-        if len(tensor.shape) != 4 or any(
-            have is not None and want is not None and have != want
-            for have, want in zip(tensor.shape, wanted, strict=True)
-        ):
-            raise SpecError(
-                f"input {item.name!r} has shape {tensor.shape} in the network and {wanted} in the spec"
-            )
-
-
-def _tensor_shape(item: ImageInput) -> tuple[int | None, ...]:
-    channels = 1 if item.color == "gray" else 3
-    height, width = (None, None) if item.multiple else item.size_hw
-    sides = (channels, height, width) if item.layout == "nchw" else (height, width, channels)
-    return (item.batch, *sides)
-
-
 def _default_options(spec: ModelSpec) -> RunOptions:
     options = RunOptions.from_thresholds(spec.thresholds)
     if spec.task == "classify":
         # A classifier's scores are all wanted: its threshold is only what a caller asks for.
         return RunOptions(confidence=0.0)
     return options
-
-
-def _check_image(image: Any, name: str) -> None:
-    if not isinstance(image, np.ndarray):
-        raise InputError(f"{name} must be a uint8 array (H, W, 3), got {type(image).__name__}")
-    if image.dtype != np.uint8:
-        raise InputError(
-            f"{name} must be uint8 with values 0-255, got {image.dtype}; convert it, e.g. "
-            f"(image * 255).astype(numpy.uint8) for values 0-1"
-        )
-    shape = image.shape
-    if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (1, 3, 4)):
-        hint = "; pass a batch as a list of images" if len(shape) == 4 else ""
-        raise InputError(f"{name} must be uint8 (H, W, 3), (H, W, 4) or (H, W), got {shape}{hint}")
-    if shape[0] < 1 or shape[1] < 1:
-        raise InputError(f"{name} is empty: its shape is {shape}; was the frame really read?")
 
 
 def _is_path(value: object) -> bool:
