@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Sequence
 from typing import Any
 
 from edgevision.errors import MissingDependencyError
 
-__all__ = ["add_parser"]
+__all__ = ["add_parser", "run_export"]
 
 
 def add_parser(commands: Any) -> None:
     """Add the command to an argparse subparsers object."""
-    parser = commands.add_parser(
-        "export",
-        help="export a PyTorch checkpoint (needs the extra `export`)",
-        description="Export a PyTorch checkpoint to ONNX with its spec, and compare both.",
-        add_help=False,
+    # Its arguments are the family's script's own: `main` hands them over unparsed, --help included.
+    commands.add_parser(
+        "export", help="export a PyTorch checkpoint (needs the extra `export`)", add_help=False
     )
-    parser.add_argument("family", metavar="FAMILY", nargs="?", help="yolo")
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="what the family's script takes")
-    parser.set_defaults(handler=_export)
 
 
-def _export(options: argparse.Namespace) -> int:
+def run_export(arguments: Sequence[str]) -> int:
+    """The exit status of `edgevision export ARGUMENTS`. Raises MissingDependencyError without torch or onnx."""
     try:
         from edgevision.export.main import main
     except ImportError as error:
         if error.name is None or error.name.startswith("edgevision"):
             raise
         raise MissingDependencyError(error.name, "export", "edgevision export") from None
-    family = [options.family] if options.family else []
-    return int(main([*family, *options.arguments]))
+    return int(main(arguments))

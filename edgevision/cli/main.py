@@ -30,8 +30,11 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 0 done, 1 failed with a message on stderr, 2 wrong usage, 130 interrupted."""
-    options = build_parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        if given[:1] == ["export"]:
+            return export.run_export(given[1:])
+        options = build_parser().parse_args(given)
         return int(options.handler(options))
     except KeyboardInterrupt:
         print("edgevision: interrupted", file=sys.stderr)

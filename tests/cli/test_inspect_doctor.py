@@ -65,3 +65,27 @@ def test_two_opencvs_are_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     check = next(check for check in doctor.examine() if check.name == "opencv")
     assert check.status == "problem"
     assert "pip uninstall -y opencv-python opencv-python-headless" in check.mend
+
+
+def test_export_without_torch_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("edgevision.export")]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in ("torch", "onnx"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert main(["export", "yolo", "x.pt"]) == 1
+    assert "pip install 'edgevision[export]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["export", "--help"], ["export", "yolo", "--help"]], ids=" ".join
+)
+def test_help_is_there_at_every_level(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    if "export" in arguments:
+        pytest.importorskip("torch", reason="torch is not installed")
+        pytest.importorskip("onnx", reason="onnx is not installed")
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 0
+    assert capsys.readouterr().out.startswith("usage: edgevision")
