@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgevision.errors import InputError
 
-__all__ = ["allowed_classes", "check_count", "check_fraction", "check_output", "describe"]
+__all__ = ["allowed_classes", "as_contiguous", "check_count", "check_fraction", "check_output", "describe"]
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float16))
 
@@ -28,7 +28,16 @@ def check_output(name: str, array: NDArray[Any], ndim: int, shape: str) -> NDArr
     if not isinstance(array, np.ndarray) or array.ndim != ndim or array.dtype not in _FLOATS:
         hint = f"; pass {name}[0], one image at a time" if getattr(array, "ndim", 0) == ndim + 1 else ""
         raise InputError(f"{name} must be float32 or float16 {shape}, got {describe(array)}{hint}")
-    return array if array.flags.aligned else np.ascontiguousarray(array)
+    return array if array.flags.aligned else array.copy()
+
+
+def as_contiguous(array: NDArray[Any]) -> NDArray[Any]:
+    """`array`, copied unless it is C-contiguous and aligned.
+
+    np.ascontiguousarray returns a contiguous array as it is, aligned or not, and kernels read whole elements.
+    """
+    flags = array.flags
+    return array if flags.c_contiguous and flags.aligned else array.copy()
 
 
 def check_fraction(name: str, value: float) -> float:

@@ -79,7 +79,7 @@ def label_map_to_image(
     if 0 in label_map.shape:
         raise InputError(f"label_map must have at least one row and column, got {label_map.shape}")
     labels = _check_out(out, _size(image_hw), label_map.dtype)
-    aligned = label_map if label_map.flags.aligned else np.ascontiguousarray(label_map)
+    aligned = label_map if label_map.flags.aligned else label_map.copy()
     _kernels.resize_labels(aligned, *_check_roi(roi_yxhw, label_map.shape), labels)
     return labels
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import InputError
-from edgevision.ops._checks import check_count, check_fraction, describe
+from edgevision.ops._checks import as_contiguous, check_count, check_fraction, describe
 from edgevision.ops._dispatch import native
 from edgevision.ops.reference import nms as reference
 
@@ -103,7 +103,7 @@ def _check_classes(class_ids: NDArray[Any], count: int) -> NDArray[np.int64]:
         or class_ids.shape != (count,)
     ):
         raise InputError(f"class_ids must be integers ({count},), one a box, got {describe(class_ids)}")
-    return np.ascontiguousarray(class_ids, _INT64)
+    return as_contiguous(class_ids.astype(_INT64, copy=False))
 
 
 def _call(
@@ -122,8 +122,8 @@ def _call(
     ids = None if class_ids is None else _check_classes(class_ids, len(boxes))
     try:
         kept: NDArray[np.int64] = _kernels.nms(
-            np.ascontiguousarray(boxes),
-            np.ascontiguousarray(scores),
+            as_contiguous(boxes),
+            as_contiguous(scores),
             ids,
             check_fraction("iou", iou),
             check_count("max_detections", max_detections),

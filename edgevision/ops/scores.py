@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import InputError
-from edgevision.ops._checks import check_count, describe
+from edgevision.ops._checks import as_contiguous, check_count, describe
 from edgevision.ops._dispatch import native
 from edgevision.ops.reference import scores as reference
 
@@ -72,14 +72,14 @@ def top_k(scores: NDArray[Any], k: int) -> tuple[NDArray[np.float32], NDArray[np
         raise InputError(f"scores must be float32 or float16 (N,), got {describe(scores)}")
     count = min(check_count("k", k), len(scores))
     values, indices = np.empty(count, np.float32), np.empty(count, np.int64)
-    _kernels.top_k(np.ascontiguousarray(scores, np.float32), count, values, indices)
+    _kernels.top_k(as_contiguous(scores.astype(np.float32, copy=False)), count, values, indices)
     return values, indices
 
 
 def _check_logits(logits: NDArray[Any]) -> NDArray[Any]:
     if not isinstance(logits, np.ndarray) or logits.dtype not in _FLOATS or logits.ndim == 0:
         raise InputError(f"logits must be float32 or float16 with at least one axis, got {describe(logits)}")
-    return np.ascontiguousarray(logits)
+    return as_contiguous(logits)
 
 
 def _check_out(out: NDArray[np.float32] | None, shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -6,6 +6,7 @@ test_boxes_agree.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,19 @@ def test_detect_yolo_is_decode_nms_and_the_way_back(placement: Placement, option
     assert_candidates(
         detected, expected, found.scores[kept], found.class_ids[kept], found.extra[kept].tolist()
     )
+
+
+def test_threads_do_not_share_scratch() -> None:
+    placement = place_image((300, 400), (320, 320))
+    outputs = [crowded(seed=seed, anchors=700 + 100 * seed) for seed in range(4)]
+
+    def detect(output: np.ndarray) -> list[float]:
+        found = detect_yolo(output, placement, num_classes=6, confidence=0.2, iou=0.5, multi_label=True)
+        return [*found.boxes.ravel().tolist(), *found.scores.tolist(), *found.extra.ravel().tolist()]
+
+    expected = [detect(output) for output in outputs]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(detect, outputs * 10)) == expected * 10
 
 
 def test_detect_yolo_of_nothing_is_empty() -> None:
