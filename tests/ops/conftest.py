@@ -25,7 +25,7 @@ REFERENCES = {
 def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Makes a test of boxes, scores or masks run on both implementations; its value is the name."""
     if request.param == "native" and native is None:
-        pytest.skip("the native extension is not installed")
+        pytest.skip("the native extension is not built")
     for face, reference in REFERENCES.items():
         monkeypatch.setattr(face, "_kernels", native if request.param == "native" else reference)
     return request.param

@@ -271,7 +271,7 @@ def test_rotated_cuts(kernels: str, greedy: bool) -> None:
 @given(st.data())
 def test_native_is_reference(data: st.DataObject) -> None:
     if native is None:
-        pytest.skip("the native extension is not installed")
+        pytest.skip("the native extension is not built")
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     count, rotated = data.draw(st.integers(0, 120)), data.draw(st.booleans())
     spread = data.draw(st.sampled_from([3.0, 60.0, 1000.0]))

@@ -191,7 +191,7 @@ SPECIAL = floats([NAN, INF, -INF, 0.0, -0.0, 1e-45, 88.8, -104.0, 3e38, -3e38])
 @given(st.data())
 def test_native_gives_the_references_bits(data: st.DataObject) -> None:
     if native is None:
-        pytest.skip("the native extension is not installed")
+        pytest.skip("the native extension is not built")
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     outer, size, inner = (
         st.sampled_from(sizes) for sizes in ([0, 1, 3], [0, 1, 7, 8, 200], [0, 1, 1, 63, 130])

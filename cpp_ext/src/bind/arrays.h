@@ -9,7 +9,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <new>
 
 #include "ev/arith.h"
 
@@ -71,37 +70,6 @@ void with_float_type(const nb::dlpack::dtype& type, const char* message, Use&& u
         throw nb::value_error(message);
     }
 }
-
-/// A thread's scratch, reused between calls and given back when a call needed far more than usual.
-class Scratch {
-  public:
-    /// At least `size` bytes, aligned to 64. Earlier contents are lost.
-    std::byte* reserve(std::size_t size) {
-        if (size > size_) {
-            data_.reset();
-            size_ = 0;
-            data_.reset(static_cast<std::byte*>(::operator new(size, kAlign)));
-            size_ = size;
-        }
-        return data_.get();
-    }
-
-    void trim() {
-        if (size_ <= kKept) return;
-        data_.reset();
-        size_ = 0;
-    }
-
-  private:
-    static constexpr std::align_val_t kAlign{64};
-    static constexpr std::size_t kKept = std::size_t{8} << 20;
-
-    struct Free {
-        void operator()(std::byte* data) const { ::operator delete(data, kAlign); }
-    };
-    std::unique_ptr<std::byte, Free> data_;
-    std::size_t size_ = 0;
-};
 
 /// Memory of results, freed with the last array that uses it. Pieces must be taken in order of falling
 /// alignment.

@@ -1,6 +1,7 @@
 // The decoders.
 #include "bind.h"
 #include "boxes_shared.h"
+#include "thread_scratch.h"
 
 using namespace nanobind::literals;
 

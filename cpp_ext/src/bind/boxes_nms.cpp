@@ -1,5 +1,6 @@
 // Suppression, and detection in one call.
 #include "boxes_shared.h"
+#include "thread_scratch.h"
 
 using namespace nanobind::literals;
 

@@ -5,10 +5,9 @@
 
 #include <cstddef>
 #include <limits>
-#include <memory>
-#include <new>
 
 #include "bind.h"
+#include "thread_scratch.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -21,37 +20,6 @@ using Out = nb::ndarray<nb::device::cpu>;
 using Table = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
 
 constexpr int kMaxSide = 1 << 24;
-
-/// A thread's scratch, kept between calls. Grown to what a call needs, given back when that was far more than
-/// usual.
-class Scratch {
-  public:
-    std::byte* reserve(std::size_t size) {
-        if (size > size_) {
-            data_.reset();
-            size_ = 0;
-            data_.reset(static_cast<std::byte*>(::operator new(size, kAlign)));
-            size_ = size;
-        }
-        return data_.get();
-    }
-
-    void trim() {
-        if (size_ <= kKept) return;
-        data_.reset();
-        size_ = 0;
-    }
-
-  private:
-    static constexpr std::align_val_t kAlign{64};
-    static constexpr std::size_t kKept = std::size_t{4} << 20;
-
-    struct Free {
-        void operator()(std::byte* data) const { ::operator delete(data, kAlign); }
-    };
-    std::unique_ptr<std::byte, Free> data_;
-    std::size_t size_ = 0;
-};
 
 int side(std::int64_t value, const char* what) {
     if (value < 1 || value > kMaxSide) throw nb::value_error(what);

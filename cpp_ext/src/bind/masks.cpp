@@ -4,6 +4,7 @@
 
 #include "arrays.h"
 #include "bind.h"
+#include "thread_scratch.h"
 
 using namespace nanobind::literals;
 
