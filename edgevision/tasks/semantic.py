@@ -69,5 +69,5 @@ class SemanticTask:
         if self._has_logits:
             return upsample_argmax(row, placement.image_hw, roi_yxhw=roi)
         if row.dtype not in (np.uint8, np.int32):
-            row = row.astype(np.int32)
+            row = row.astype(np.int32)  # results hold uint8 or int32
         return label_map_to_image(row, placement.image_hw, roi_yxhw=roi)
