@@ -12,7 +12,7 @@ export EDGEVISION_REQUIRE_NATIVE ?= $(CAN_BUILD)
 
 NATIVE := $(wildcard cpp_ext/CMakeLists.txt cpp_ext/include/ev/*.h cpp_ext/src/*/*)
 
-.PHONY: help demo test test-slow lint format stub train-demo clean
+.PHONY: help demo test lint format stub train-demo clean
 
 help:
 	@echo "make demo        detect parts on a synthetic conveyor: a table, a picture, a video"

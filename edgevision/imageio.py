@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import InputError, MissingDependencyError
+from edgevision.spec.files import atomic_writer
 
-__all__ = ["IMAGE_SUFFIXES", "import_cv2", "read_image", "replace_file", "write_image"]
+__all__ = ["IMAGE_SUFFIXES", "import_cv2", "read_image", "write_image"]
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
@@ -64,24 +64,6 @@ def write_image(path: str | PathLike[str], image: NDArray[np.uint8]) -> Path:
     done, data = cv2.imencode(target.suffix.lower(), image)
     if not done:
         raise InputError(f"OpenCV could not encode {image.dtype} {image.shape} as {target.suffix}")
-    replace_file(target, data.tobytes())
+    with atomic_writer(target) as file:
+        file.write(data.tobytes())
     return target
-
-
-def replace_file(target: Path, data: bytes) -> None:
-    """Write a file through a temporary one in the same folder, so that it is never seen half-written."""
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, target)
-    except BaseException:
-        os.unlink(name)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

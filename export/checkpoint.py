@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import zipfile
 from os import PathLike
@@ -13,7 +12,7 @@ import torch
 
 from edgevision.errors import EdgeVisionError, MissingDependencyError, ModelFileError
 
-__all__ = ["file_sha256", "load_checkpoint"]
+__all__ = ["load_checkpoint"]
 
 # Classes that a checkpoint may name beside plain data: layers of the libraries people train with. Their instances
 # are rebuilt from their attributes without a call to their constructors or to any function.
@@ -88,12 +87,3 @@ def _import_class(name: str, path: Path) -> type:
     if not isinstance(found, type) or not (name in _PLAIN_CLASSES or issubclass(found, torch.nn.Module)):
         raise ModelFileError(f"{path} names {name}, which is no layer; it is not opened")
     return found
-
-
-def file_sha256(path: str | PathLike[str]) -> str:
-    """The file's SHA-256, in hexadecimal."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

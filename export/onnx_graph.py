@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import onnx
 import torch
 
 from edgevision.errors import EdgeVisionError
+from edgevision.spec.files import atomic_writer
 
 __all__ = ["DEFAULT_OPSET", "ExportError", "slim_graph", "trace_module", "write_model"]
 
@@ -104,13 +104,6 @@ def write_model(model: onnx.ModelProto, path: str | os.PathLike[str]) -> Path:
     except ValueError as error:
         raise ExportError(f"the model is too large for one ONNX file (2 GiB): {error}") from None
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(name, 0o644)
-        os.replace(name, target)
-    except BaseException:
-        os.unlink(name)
-        raise
+    with atomic_writer(target) as file:
+        file.write(data)
     return target

@@ -16,11 +16,12 @@ from typing import Any
 import torch
 
 from edgevision.errors import InputError, MissingDependencyError, ModelFileError
-from edgevision.export.checkpoint import file_sha256, load_checkpoint
+from edgevision.export.checkpoint import load_checkpoint
 from edgevision.export.conveyor_yolo import ARCHITECTURE, conveyor_spec, module_from_checkpoint
 from edgevision.export.onnx_graph import DEFAULT_OPSET, trace_module, write_model
 from edgevision.export.parity import TensorParity, check_parity, compare_model, reference_frames
 from edgevision.spec import ModelSpec, Source, spec_from_ultralytics, write_spec
+from edgevision.spec.files import file_sha256
 
 __all__ = ["YoloExport", "add_arguments", "export_yolo", "read_yolo"]
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 from edgevision.errors import SpecError
 from edgevision.spec import find_model, load_spec, read_onnx_header, read_onnx_io, spec_to_json
+from edgevision.spec.files import file_sha256
 
 __all__ = ["add_parser"]
 
@@ -57,14 +57,10 @@ def _inspect(options: argparse.Namespace) -> int:
 
 def _facts(given: Path) -> dict[str, Any]:
     path, kind = find_model(given)
-    digest = hashlib.sha256()
-    with open(path, "rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
     facts: dict[str, Any] = {
         "path": str(path),
         "bytes": path.stat().st_size,
-        "sha256": digest.hexdigest(),
+        "sha256": file_sha256(path),
     }
     if kind == "onnx":
         header = read_onnx_header(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import hashlib
 import os
 import secrets
 import shutil
@@ -14,7 +15,7 @@ from typing import BinaryIO
 
 from edgevision.errors import ModelFileError
 
-__all__ = ["atomic_writer", "check_exists", "open_binary", "read_small"]
+__all__ = ["atomic_writer", "check_exists", "file_sha256", "open_binary", "read_small"]
 
 _MAX_NAMES = 1000
 """Entries of a folder looked at to suggest a name; a data set's folder may hold millions."""
@@ -65,6 +66,15 @@ def read_small(path: Path, limit: int) -> bytes:
         if size > limit:
             raise ModelFileError(f"{path} is {size} bytes, at most {limit} are read from such a file")
         return file.read(limit)
+
+
+def file_sha256(path: str | os.PathLike[str]) -> str:
+    """The file's SHA-256, in hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar
@@ -91,14 +90,8 @@ class JsonLinesSink:
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = Path(path)
-        self._file = tempfile.NamedTemporaryFile(  # noqa: SIM115 - closed by close()
-            "w",
-            dir=self.path.parent,
-            prefix=f".{self.path.name}.",
-            suffix=".part",
-            delete=False,
-            encoding="utf-8",
-        )
+        self._part = self.path.with_name(f".{self.path.name}.part")
+        self._file = self._part.open("w", encoding="utf-8")
 
     @staticmethod
     def line(frame: Frame, result: Result, timings_ms: dict[str, float]) -> str:
@@ -119,9 +112,9 @@ class JsonLinesSink:
     def close(self) -> None:
         """Finish the file and put it in its place."""
         self._file.close()
-        os.replace(self._file.name, self.path)
+        os.replace(self._part, self.path)
 
     def abort(self) -> None:
         """Drop what was written."""
         self._file.close()
-        os.unlink(self._file.name)
+        self._part.unlink(missing_ok=True)

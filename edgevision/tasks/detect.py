@@ -32,11 +32,8 @@ def _yolov5(rows: Sequence[NDArray[Any]], placement: Placement, options: RunOpti
     )
 
 
-def _make_end2end(params: Mapping[str, Any]) -> Decode:
-    def decode(rows: Sequence[NDArray[Any]], placement: Placement, options: RunOptions) -> ops.Candidates:
-        return ops.decode_end2end(rows[0], confidence=options.confidence, classes=options.classes)
-
-    return decode
+def _end2end(rows: Sequence[NDArray[Any]], placement: Placement, options: RunOptions) -> ops.Candidates:
+    return ops.decode_end2end(rows[0], confidence=options.confidence, classes=options.classes)
 
 
 def _make_yolox(params: Mapping[str, Any]) -> Decode:
@@ -97,7 +94,7 @@ def _make_detr(params: Mapping[str, Any]) -> Decode:
 
 # decoder -> (what makes its Decode from the spec's parameters, whether its candidates overlap and need NMS)
 _DECODERS: dict[str, tuple[Callable[[Mapping[str, Any]], Decode], bool]] = {
-    "yolo_end2end": (_make_end2end, False),
+    "yolo_end2end": (lambda params: _end2end, False),
     "yolov5": (lambda params: _yolov5, True),
     "yolox": (_make_yolox, True),
     "rtdetr": (_make_rtdetr, False),

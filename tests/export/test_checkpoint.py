@@ -11,7 +11,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from edgevision.errors import ModelFileError  # noqa: E402
-from edgevision.export.checkpoint import file_sha256, load_checkpoint  # noqa: E402
+from edgevision.export.checkpoint import load_checkpoint  # noqa: E402
+from edgevision.spec.files import file_sha256  # noqa: E402
 
 
 class RunsCode:

@@ -110,7 +110,8 @@ def test_a_bad_image_input_is_refused_with_its_field_first(case: tuple[dict[str,
     ids=str,
 )
 def test_values_at_the_ends_of_their_ranges_are_taken(fields: dict[str, Any]) -> None:
-    ImageInput(**fields)
+    made = ImageInput(**fields)
+    assert {name: getattr(made, name) for name in fields} == fields
 
 
 def test_lists_become_tuples_and_integers_floats() -> None:
