@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from edgevision.imageio import read_image, write_image
     from edgevision.model import Model, Timings, load
     from edgevision.overlay import draw
-    from edgevision.results import Classification, Detection, Detections, Segmentation
+    from edgevision.results import Classification, Detection, Detections, Masks, Segmentation
     from edgevision.spec import Decoder, ImageInput, ModelSpec, Source, Thresholds
 
 __version__ = "0.1.0"
@@ -38,6 +38,7 @@ _HOME = {
     "EdgeVisionError": "errors",
     "ImageInput": "spec",
     "InputError": "errors",
+    "Masks": "results",
     "MissingDependencyError": "errors",
     "Model": "model",
     "ModelFileError": "errors",
@@ -62,6 +63,7 @@ __all__ = [
     "EdgeVisionError",
     "ImageInput",
     "InputError",
+    "Masks",
     "MissingDependencyError",
     "Model",
     "ModelFileError",

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgevision import Classification, Detections, InputError, Segmentation, draw
+from edgevision import Classification, Detections, InputError, Masks, Segmentation, draw
 from edgevision.overlay import class_color
 
 pytest.importorskip("cv2", reason="OpenCV (extra video) is not installed")
@@ -18,7 +18,7 @@ def detections(image_hw: tuple[int, int] = (120, 160), mask: bool = False) -> De
         np.array([0, 1]),
         image_hw,
         ("bolt", "nut"),
-        mask=np.ones((2, *image_hw), bool) if mask else None,
+        masks=Masks.from_dense(np.ones((2, *image_hw), bool)) if mask else None,
     )
 
 

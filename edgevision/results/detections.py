@@ -1,4 +1,4 @@
-"""Objects in boxes."""
+"""Objects in boxes, perhaps with masks and keypoints."""
 
 from __future__ import annotations
 
@@ -11,13 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import InputError
-from edgevision.results.common import freeze_arrays, import_supervision, label_of, resolve_classes
+from edgevision.results.common import (
+    freeze_arrays,
+    import_supervision,
+    label_of,
+    resolve_classes,
+    resolve_selection,
+)
+from edgevision.results.masks import Masks
 
 __all__ = ["Detection", "Detections"]
 
 
 class Detection(NamedTuple):
-    """One object of a `Detections`."""
+    """One object of a `Detections`; its mask is bool (H, W) of the whole image."""
 
     xyxy: NDArray[np.float32]
     confidence: float
@@ -25,6 +32,7 @@ class Detection(NamedTuple):
     name: str
     mask: NDArray[np.bool_] | None
     tracker_id: int | None
+    keypoints: NDArray[np.float32] | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,8 +44,10 @@ class Detections:
     class_id:   int64 (N,).
     image_hw:   (H, W) of the image, pixels.
     labels:     class names by class id; empty when the model carries none.
-    mask:       bool (N, H, W) of the whole image, or None.
+    masks:      one mask an object, or None.
     tracker_id: int64 (N,), or None.
+    keypoints:  float32 (N, K, 3), or None: x, y in image pixels, clipped to the image, and the visibility, 0-1;
+                1 where the model gives none.
     """
 
     xyxy: NDArray[np.float32]
@@ -45,8 +55,9 @@ class Detections:
     class_id: NDArray[np.int64]
     image_hw: tuple[int, int]
     labels: tuple[str, ...] = ()
-    mask: NDArray[np.bool_] | None = None
+    masks: Masks | None = None
     tracker_id: NDArray[np.int64] | None = None
+    keypoints: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.xyxy)
@@ -58,8 +69,14 @@ class Detections:
                 raise InputError(
                     f"{name} must have one entry for each of the {count} boxes, got {value.shape}"
                 )
-        if self.mask is not None and self.mask.shape != (count, *self.image_hw):
-            raise InputError(f"mask must be bool {(count, *self.image_hw)}, got {self.mask.shape}")
+        masks, keypoints = self.masks, self.keypoints
+        if masks is not None and (len(masks) != count or tuple(masks.image_hw) != tuple(self.image_hw)):
+            raise InputError(
+                f"masks must be {count} of an image of {tuple(self.image_hw)}, "
+                f"got {len(masks)} of one of {tuple(masks.image_hw)}"
+            )
+        if keypoints is not None and (keypoints.ndim != 3 or keypoints.shape[::2] != (count, 3)):
+            raise InputError(f"keypoints must be float32 ({count}, K, 3), got {keypoints.shape}")
         freeze_arrays(self)
 
     @classmethod
@@ -68,6 +85,18 @@ class Detections:
         return cls(
             np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64), image_hw, labels
         )
+
+    @property
+    def task(self) -> str:
+        """What these are results of: "instances" with masks, else "pose" with keypoints, else "detect"."""
+        if self.masks is not None:
+            return "instances"
+        return "detect" if self.keypoints is None else "pose"
+
+    @property
+    def mask(self) -> NDArray[np.bool_] | None:
+        """The masks over the whole image, bool (N, H, W), made anew at each use; None without masks."""
+        return None if self.masks is None else self.masks.dense()
 
     @property
     def names(self) -> list[str]:
@@ -84,35 +113,22 @@ class Detections:
                 float(self.confidence[index]),
                 int(self.class_id[index]),
                 name,
-                None if self.mask is None else self.mask[index],
+                None if self.masks is None else self.masks[index],
                 None if self.tracker_id is None else int(self.tracker_id[index]),
+                None if self.keypoints is None else self.keypoints[index],
             )
 
     def __getitem__(self, key: Any) -> Detections:
         """The objects that `key` selects: a bool array (N,), indices, a slice, or one index."""
-        if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
-            count = len(self)
-            if not -count <= int(key) < count:
-                raise IndexError(f"index {int(key)} is out of range for {count} detections")
-            key = [int(key)]
-        elif not isinstance(key, slice):
-            key = self._check_selection(np.asarray(key))
+        key = resolve_selection(key, len(self), "detections")
         return replace(
             self,
             xyxy=self.xyxy[key],
             confidence=self.confidence[key],
             class_id=self.class_id[key],
-            mask=None if self.mask is None else self.mask[key],
+            masks=None if self.masks is None else self.masks[key],
             tracker_id=None if self.tracker_id is None else self.tracker_id[key],
-        )
-
-    def _check_selection(self, key: NDArray[Any]) -> NDArray[Any]:
-        if key.dtype == np.bool_ and key.shape == (len(self),):
-            return key
-        if key.ndim == 1 and (key.dtype.kind in "iu" or key.size == 0):
-            return key.astype(np.int64)
-        raise InputError(
-            f"a selection must be bool ({len(self)},), indices (K,), a slice or an int, got {key.dtype} {key.shape}"
+            keypoints=None if self.keypoints is None else self.keypoints[key],
         )
 
     def of_class(self, *classes: int | str) -> Detections:
@@ -134,20 +150,28 @@ class Detections:
             }
             if item.tracker_id is not None:
                 row["tracker_id"] = item.tracker_id
+            if item.keypoints is not None:
+                row["keypoints"] = item.keypoints.tolist()
             rows.append(row)
-        return {"task": "detect", "image_hw": list(self.image_hw), "detections": rows}
+        return {"task": self.task, "image_hw": list(self.image_hw), "detections": rows}
 
     def to_json(self) -> str:
         """`to_dict` as one line of JSON."""
         return json.dumps(self.to_dict())
 
     def to_supervision(self) -> Any:
-        """supervision.Detections sharing these arrays' values. Needs the extra `supervision`."""
+        """supervision.Detections with copies of these arrays. Needs the extra `supervision`.
+
+        Keypoints are in its `data`, under "keypoints".
+        """
+        data: dict[str, Any] = {"class_name": np.array(self.names, dtype=str)}
+        if self.keypoints is not None:
+            data["keypoints"] = self.keypoints.copy()
         return import_supervision().Detections(
             xyxy=self.xyxy.copy(),
             confidence=self.confidence.copy(),
             class_id=self.class_id.astype(int),
-            mask=None if self.mask is None else self.mask.copy(),
+            mask=self.mask,
             tracker_id=None if self.tracker_id is None else self.tracker_id.astype(int),
-            data={"class_name": np.array(self.names, dtype=str)},
+            data=data,
         )

@@ -5,10 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from edgevision import Detections, InputError
+from edgevision import Detections, InputError, Masks
 from edgevision.results import Detection
 
 LABELS = ("bolt", "nut", "gear")
+MASKS = np.random.default_rng(0).random((3, 5, 6)) > 0.5
+KEYPOINTS = np.random.default_rng(1).random((3, 4, 3)).astype(np.float32)
 
 
 def make(**changes: object) -> Detections:
@@ -49,10 +51,14 @@ def test_iterates_over_objects() -> None:
     ids=["mask", "indices", "list", "nothing", "slice", "negative", "numpy int"],
 )
 def test_selects(key: object, scores: list[float]) -> None:
-    chosen = make(mask=np.zeros((3, 5, 6), bool))[key]
+    whole = make(masks=Masks.from_dense(MASKS), keypoints=KEYPOINTS)
+    chosen = whole[key]
     assert chosen.confidence.tolist() == pytest.approx(scores)
-    assert chosen.mask is not None
-    assert len(chosen) == len(chosen.xyxy) == len(chosen.class_id) == len(chosen.mask) == len(scores)
+    assert len(chosen) == len(chosen.xyxy) == len(chosen.class_id) == len(scores)
+    # Every array is cut by the same objects.
+    rows = [whole.confidence.tolist().index(score) for score in chosen.confidence.tolist()]
+    assert np.array_equal(chosen.mask, MASKS[rows])
+    assert np.array_equal(chosen.keypoints, KEYPOINTS[rows])
 
 
 @pytest.mark.parametrize("key", [np.array([True]), np.array([0.5]), np.zeros((2, 2), int), "gear"])
@@ -101,13 +107,48 @@ def test_arrays_are_frozen() -> None:
         {"xyxy": np.zeros((3, 5), np.float32)},
         {"confidence": np.zeros(2, np.float32)},
         {"tracker_id": np.zeros((3, 1), np.int64)},
-        {"mask": np.zeros((3, 4, 6), bool)},
+        {"masks": Masks.empty((5, 6))},
+        {"masks": Masks.from_dense(np.zeros((3, 4, 6), bool))},
+        {"keypoints": np.zeros((3, 4, 2), np.float32)},
+        {"keypoints": np.zeros((2, 4, 3), np.float32)},
     ],
-    ids=["boxes", "confidence", "tracker_id", "mask"],
+    ids=[
+        "boxes",
+        "confidence",
+        "tracker_id",
+        "masks",
+        "masks of another image",
+        "keypoint dims",
+        "keypoints",
+    ],
 )
 def test_arrays_that_disagree_are_an_input_error(changes: dict[str, object]) -> None:
     with pytest.raises(InputError, match=next(iter(changes))):
         make(**changes)
+
+
+def test_an_object_has_its_mask_and_keypoints() -> None:
+    objects = list(make(masks=Masks.from_dense(MASKS), keypoints=KEYPOINTS))
+    assert np.array_equal(objects[1].mask, MASKS[1])
+    assert np.array_equal(objects[1].keypoints, KEYPOINTS[1])
+    bare = next(iter(make()))
+    assert bare.mask is bare.keypoints is None
+    assert make().mask is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "task"),
+    [
+        ({}, "detect"),
+        ({"keypoints": KEYPOINTS}, "pose"),
+        ({"masks": Masks.from_dense(MASKS)}, "instances"),
+        ({"masks": Masks.from_dense(MASKS), "keypoints": KEYPOINTS}, "instances"),
+    ],
+    ids=["boxes", "keypoints", "masks", "both"],
+)
+def test_the_task_follows_from_what_there_is(changes: dict[str, object], task: str) -> None:
+    assert make(**changes).task == make(**changes)[[]].task == task
+    assert make(**changes).to_dict()["task"] == task
 
 
 def test_json_holds_every_object() -> None:
@@ -116,16 +157,22 @@ def test_json_holds_every_object() -> None:
     assert [row["name"] for row in found["detections"]] == ["gear", "bolt", "gear"]
     assert found["detections"][1]["xyxy"] == [1, 1, 3, 3]
     assert found["detections"][1]["tracker_id"] == 8
+    assert "mask" not in found["detections"][1]
+    assert "keypoints" not in found["detections"][1]
+    posed = json.loads(make(keypoints=KEYPOINTS).to_json())
+    assert np.array_equal([row["keypoints"] for row in posed["detections"]], KEYPOINTS)
     assert json.loads(Detections.empty((2, 2)).to_json())["detections"] == []
 
 
 def test_to_supervision_gives_the_same_values() -> None:
     supervision = pytest.importorskip("supervision", reason="supervision is not installed")
-    result = make(mask=np.ones((3, 5, 6), bool), tracker_id=np.array([7, 8, 9]))
+    masks = Masks.from_dense(MASKS)
+    result = make(masks=masks, keypoints=KEYPOINTS, tracker_id=np.array([7, 8, 9]))
     theirs = result.to_supervision()
     assert isinstance(theirs, supervision.Detections)
     assert np.array_equal(theirs.xyxy, result.xyxy)
-    assert np.array_equal(theirs.mask, result.mask)
+    assert np.array_equal(theirs.mask, MASKS)
+    assert np.array_equal(theirs.data["keypoints"], KEYPOINTS)
     assert theirs.class_id.tolist() == [2, 0, 2]
     assert theirs.tracker_id.tolist() == [7, 8, 9]
     assert theirs["class_name"].tolist() == ["gear", "bolt", "gear"]
