@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from edgevision.imageio import read_image, write_image
     from edgevision.model import Model, Timings, load
     from edgevision.overlay import draw
-    from edgevision.results import Classification, Detection, Detections, Masks, Segmentation
+    from edgevision.results import Classification, Detection, Detections, Embedding, Masks, Segmentation
     from edgevision.spec import Decoder, ImageInput, ModelSpec, Source, Thresholds
 
 __version__ = "0.1.0"
@@ -36,6 +36,7 @@ _HOME = {
     "Detection": "results",
     "Detections": "results",
     "EdgeVisionError": "errors",
+    "Embedding": "results",
     "ImageInput": "spec",
     "InputError": "errors",
     "Masks": "results",
@@ -61,6 +62,7 @@ __all__ = [
     "Detection",
     "Detections",
     "EdgeVisionError",
+    "Embedding",
     "ImageInput",
     "InputError",
     "Masks",

@@ -19,9 +19,14 @@ from numpy.typing import NDArray
 
 from edgevision.errors import InputError
 
-__all__ = ["PAD_PLACEMENTS", "RESIZE_MODES", "Placement", "place_image"]
+__all__ = ["CROP_MODES", "PAD_PLACEMENTS", "RESIZE_MODES", "Placement", "place_image"]
 
-RESIZE_MODES = ("letterbox", "stretch", "shortest_side_crop", "longest_side_pad")
+RESIZE_MODES = (
+    *("letterbox", "stretch", "shortest_side_crop", "longest_side_pad"),
+    *("shortest_side_crop_floor", "stretch_crop"),
+)
+CROP_MODES = ("shortest_side_crop", "shortest_side_crop_floor", "stretch_crop")
+"""Those that cut the canvas out of the resized image, and so have a `resize_size`."""
 PAD_PLACEMENTS = ("center", "bottom_right")
 
 
@@ -83,7 +88,9 @@ def place_image(
 
     mode: "letterbox" (whole image, both sides fit, rest padded), "stretch" (both sides resized, ratio lost),
         "shortest_side_crop" (shortest side resized to `resize_size`, or to the canvas when that is None, then a
-        centre crop), "longest_side_pad" (as letterbox, with sizes rounded half up as Segment Anything does).
+        centre crop), "shortest_side_crop_floor" (the same, half a pixel of the crop's corner rounded down, as
+        transformers does), "stretch_crop" (both sides resized to `resize_size`, then a centre crop),
+        "longest_side_pad" (as letterbox, with sizes rounded half up as Segment Anything does).
     pad_placement: "center" halves the pad (an odd pixel goes to the bottom or right), "bottom_right" leaves the
         image in the top-left corner.
     multiple: n > 0 lets a letterbox canvas shrink to the resized image's size rounded up to multiples of n.
@@ -101,8 +108,8 @@ def place_image(
     image, canvas = (height, width), (canvas_h, canvas_w)
     if mode == "stretch":
         return Placement(image, canvas, (0, 0), canvas)
-    if mode == "shortest_side_crop":
-        return _place_crop(image, canvas, resize_size)
+    if mode in CROP_MODES:
+        return _place_crop(image, canvas, resize_size, mode)
     if mode in ("letterbox", "longest_side_pad"):
         half_up = mode == "longest_side_pad"
         shrink = 0 if half_up else multiple
@@ -137,20 +144,26 @@ def _place_fit(
     return Placement(image, resized, offset, canvas)
 
 
-def _place_crop(image: tuple[int, int], canvas: tuple[int, int], resize_size: int | None) -> Placement:
-    """Shortest side to `resize_size` and a centre crop, with torchvision's rounding of both.
+def _place_crop(
+    image: tuple[int, int], canvas: tuple[int, int], resize_size: int | None, mode: str
+) -> Placement:
+    """Shortest side, or both sides, to `resize_size` and a centre crop.
 
-    The long side is int(size * long / short) (torchvision.transforms.Resize), the crop's corner is
-    round((resized - crop) / 2), half to even (torchvision.transforms.CenterCrop). A side that stays smaller than
-    the crop is padded on both sides, the odd pixel at the bottom or right, as CenterCrop does.
+    The long side is int(size * long / short) (torchvision.transforms.Resize; transformers' too), the crop's corner is
+    round((resized - crop) / 2), half to even (torchvision.transforms.CenterCrop), or its floor (transformers). A side
+    that stays smaller than the crop is padded on both sides, the odd pixel at the bottom or right, as both do.
     """
     size = min(canvas) if resize_size is None else int(resize_size)
     if size < 1:
         raise InputError(f"resize_size must be at least 1, got {size}")
     short, long = min(image), max(image)
-    long_resized = int(size * long / short)
+    long_resized = size if mode == "stretch_crop" else int(size * long / short)
     resized = (size, long_resized) if image[0] <= image[1] else (long_resized, size)
     offsets = []
     for side, crop in zip(resized, canvas, strict=True):
-        offsets.append((crop - side) // 2 if side < crop else -round((side - crop) / 2.0))
+        spare = side - crop
+        if spare < 0:
+            offsets.append(-spare // 2)
+        else:
+            offsets.append(-(spare // 2) if mode == "shortest_side_crop_floor" else -round(spare / 2.0))
     return Placement(image, resized, (offsets[0], offsets[1]), canvas)

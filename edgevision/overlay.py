@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edgevision.errors import InputError
 from edgevision.imageio import import_cv2
-from edgevision.results import Classification, Detections, Result, Segmentation
+from edgevision.results import Classification, Detections, Embedding, Result, Segmentation
 
 __all__ = ["class_color", "draw"]
 
@@ -49,6 +49,8 @@ def draw(image: NDArray[np.uint8], result: Result, *, opacity: float = 0.45) -> 
     """
     cv2 = import_cv2("draw()")
     canvas = _color_copy(cv2, image)
+    if isinstance(result, Embedding):
+        raise InputError("an Embedding has nothing to draw; compare it with others by its similarity()")
     if not isinstance(result, (Classification, Detections, Segmentation)):
         raise InputError(
             f"result must be Detections, Classification or Segmentation, got {type(result).__name__}"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edgevision.errors import InputError
-from edgevision.geometry import Placement, place_image
+from edgevision.geometry import RESIZE_MODES, Placement, place_image
 
 CASES = [
     # mode, image, canvas, options -> resized, offset, canvas really used
@@ -48,6 +48,18 @@ CASES = [
         "shortest_side_crop", (100, 120), (64, 64), {"resize_size": 33}, (33, 39), (15, 12), (64, 64),
         id="crop-larger-than-the-image-pads",
     ),
+    pytest.param(
+        "shortest_side_crop_floor", (1080, 1920), (224, 224), {"resize_size": 256}, (256, 455), (-16, -115),
+        (224, 224), id="crop-floor",
+    ),
+    pytest.param(
+        "stretch_crop", (1080, 1920), (224, 224), {"resize_size": 256}, (256, 256), (-16, -16), (224, 224),
+        id="stretch-crop",
+    ),
+    pytest.param(
+        "stretch_crop", (64, 32), (24, 24), {"resize_size": 27}, (27, 27), (-2, -2), (24, 24), id="stretch-crop-odd"
+    ),
+    pytest.param("stretch_crop", (64, 32), (24, 24), {}, (24, 24), (0, 0), (24, 24), id="stretch-crop-nothing"),
 ]  # fmt: skip
 
 
@@ -94,6 +106,26 @@ def test_letterbox_lies_where_ultralytics_puts_it() -> None:
                 )
 
 
+def test_floored_crop_lies_where_transformers_takes_it() -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    transformers = pytest.importorskip("transformers", "5", reason="transformers 5 is not installed")
+    processor = transformers.CLIPImageProcessor()
+    sizes = transformers.image_utils.SizeDict
+    for image in random_sizes(60, 100, seed=5):
+        for size, crop in ((16, (14, 14)), (10, (16, 16)), (16, (12, 20)), (13, (12, 12))):
+            placement = place_image(image, crop, mode="shortest_side_crop_floor", resize_size=size)
+            height, width = processor.resize(torch.zeros(1, *image), sizes(shortest_edge=size)).shape[1:]
+            assert placement.resized_hw == (height, width)
+            y, x = torch.meshgrid(torch.arange(1, height + 1), torch.arange(1, width + 1), indexing="ij")
+            taken = processor.center_crop(torch.stack([y, x]), sizes(height=crop[0], width=crop[1])).numpy()
+            top, left = placement.offset_yx
+            expected = np.zeros((2, *crop), np.int64)
+            expected[0] = np.arange(crop[0])[:, None] - top + 1
+            expected[1] = np.arange(crop[1]) - left + 1
+            inside = (expected >= 1).all(axis=0) & (expected[0] <= height) & (expected[1] <= width)
+            np.testing.assert_array_equal(taken, expected * inside)
+
+
 def test_crop_lies_where_torchvision_takes_it() -> None:
     torch = pytest.importorskip("torch")
     functional = pytest.importorskip("torchvision.transforms.v2.functional")
@@ -113,7 +145,7 @@ def test_crop_lies_where_torchvision_takes_it() -> None:
             np.testing.assert_array_equal(taken, expected * inside)
 
 
-@pytest.mark.parametrize("mode", ["letterbox", "stretch", "shortest_side_crop", "longest_side_pad"])
+@pytest.mark.parametrize("mode", RESIZE_MODES)
 def test_points_survive_the_round_trip(mode) -> None:
     rng = np.random.default_rng(3)
     for image in random_sizes(50, 2000, seed=4):

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgevision import Classification, Detections, InputError, Masks, Segmentation, draw
+from edgevision import Classification, Detections, Embedding, InputError, Masks, Segmentation, draw
 from edgevision.overlay import class_color
 
 pytest.importorskip("cv2", reason="OpenCV (extra video) is not installed")
@@ -61,6 +61,11 @@ def test_every_kind_of_result_is_drawn() -> None:
     assert drawn[110, 150].tolist() == [90, 90, 90], "class 0 is the background"
     scores = Classification(np.array([1, 0]), np.array([0.8, 0.2], np.float32), (120, 160), ("cat", "dog"))
     assert not np.array_equal(draw(IMAGE, scores), IMAGE)
+
+
+def test_an_embedding_has_nothing_to_draw() -> None:
+    with pytest.raises(InputError, match="an Embedding has nothing to draw; compare it"):
+        draw(IMAGE, Embedding(np.zeros(4, np.float32), (120, 160)))
 
 
 @pytest.mark.parametrize("size_hw", [(1, 1), (7, 300), (300, 7), (2160, 3840)])

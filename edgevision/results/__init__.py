@@ -10,9 +10,19 @@ from typing import TypeAlias
 
 from edgevision.results.classification import Classification
 from edgevision.results.detections import Detection, Detections
+from edgevision.results.embedding import Embedding
 from edgevision.results.masks import Masks
 from edgevision.results.segmentation import Region, Segmentation
 
-__all__ = ["Classification", "Detection", "Detections", "Masks", "Region", "Result", "Segmentation"]
+__all__ = [
+    "Classification",
+    "Detection",
+    "Detections",
+    "Embedding",
+    "Masks",
+    "Region",
+    "Result",
+    "Segmentation",
+]
 
-Result: TypeAlias = Classification | Detections | Segmentation
+Result: TypeAlias = Classification | Detections | Embedding | Segmentation

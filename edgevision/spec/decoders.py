@@ -177,6 +177,27 @@ DECODERS: Mapping[str, DecoderInfo] = {
         },
         "One score a class and image.",
     ),
+    "embedding": DecoderInfo(
+        ("embed",),
+        (TensorRole("embedding", "(B, D)"),),
+        {
+            "normalize": ParamInfo(False, "true: the result is divided by its Euclidean length"),
+            "logit_scale": ParamInfo(
+                0.0,
+                "what the cosine with a text's embedding is multiplied by to be a logit (CLIP: 100); 0: the model has "
+                "no text network",
+                0.0,
+                1e6,
+            ),
+            "logit_bias": ParamInfo(0.0, "what is added to that logit (SigLIP: about -17)", -1e6, 1e6),
+            "activation": ParamInfo(
+                "softmax",
+                "of the logits of several texts: softmax (CLIP), or each its own sigmoid (SigLIP)",
+                choices=("softmax", "sigmoid"),
+            ),
+        },
+        "One vector an image.",
+    ),
     "class_logits": DecoderInfo(
         ("semantic",),
         (TensorRole("logits", "(B, C, h, w)"),),

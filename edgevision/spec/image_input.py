@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from edgevision.errors import SpecError
-from edgevision.geometry import PAD_PLACEMENTS, RESIZE_MODES
+from edgevision.geometry import CROP_MODES, PAD_PLACEMENTS, RESIZE_MODES
 from edgevision.spec import checks
 from edgevision.spec.checks import fail
 
@@ -48,7 +48,8 @@ class ImageInput:
     filter: str = "linear"
     """One of FILTERS: "linear" and "nearest" are OpenCV's, the two antialiased ones Pillow's."""
     resize_size: int | None = None
-    """Shortest side before the crop, pixels (shortest_side_crop only); None: the crop's own shorter side."""
+    """Shortest side (stretch_crop: both sides) before the crop, pixels, of the modes in geometry.CROP_MODES; None:
+    the crop's own shorter side."""
     upscale: bool = True
     """False: an image smaller than the canvas keeps its size (letterbox and longest_side_pad only)."""
     pad_value: Triple = (114.0, 114.0, 114.0)
@@ -102,8 +103,8 @@ class ImageInput:
             fail("multiple", f"0 {mode}", self.multiple, "only letterbox can shrink the tensor")
         if self.multiple and any(side % self.multiple for side in self.size_hw):
             fail("size_hw", f"multiples of `multiple` ({self.multiple})", self.size_hw)
-        if self.resize_size is not None and self.resize != "shortest_side_crop":
-            fail("resize_size", f"null {mode}", self.resize_size, "only shortest_side_crop has it")
+        if self.resize_size is not None and self.resize not in CROP_MODES:
+            fail("resize_size", f"null {mode}", self.resize_size, f"only {', '.join(CROP_MODES)} have it")
         if not self.upscale and self.resize not in ("letterbox", "longest_side_pad"):
             fail("upscale", f"true {mode}", False, "only letterbox and longest_side_pad obey it")
 

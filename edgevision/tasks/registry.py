@@ -9,6 +9,7 @@ from edgevision.spec import ModelSpec
 from edgevision.tasks.base import Task, TaskFactory
 from edgevision.tasks.classify import ClassifyTask
 from edgevision.tasks.detect import DetectTask
+from edgevision.tasks.embed import EmbedTask
 from edgevision.tasks.semantic import SemanticTask
 
 __all__ = ["RUNNABLE_TASKS", "open_task"]
@@ -16,6 +17,7 @@ __all__ = ["RUNNABLE_TASKS", "open_task"]
 RUNNABLE_TASKS: dict[str, TaskFactory] = {
     "classify": ClassifyTask,
     "detect": DetectTask,
+    "embed": EmbedTask,
     "semantic": SemanticTask,
 }
 

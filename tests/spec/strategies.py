@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from edgevision.geometry import PAD_PLACEMENTS, RESIZE_MODES
+from edgevision.geometry import CROP_MODES, PAD_PLACEMENTS, RESIZE_MODES
 from edgevision.spec import (
     COLORS,
     DECODERS,
@@ -65,7 +65,7 @@ def image_inputs(draw: st.DrawFn, name: str = "images") -> ImageInput:
         batch=draw(st.none() | SIDE),
         resize=resize,
         filter=draw(st.sampled_from(FILTERS)),
-        resize_size=draw(st.none() | SIDE) if resize == "shortest_side_crop" else None,
+        resize_size=draw(st.none() | SIDE) if resize in CROP_MODES else None,
         upscale=draw(st.booleans()) if resize in ("letterbox", "longest_side_pad") else True,
         pad_value=triple(0, 255),
         pad_placement=draw(st.sampled_from(PAD_PLACEMENTS)),
