@@ -76,7 +76,7 @@ def test_the_command_exports_and_tells_the_parity(tmp_path: Path, capsys: pytest
     target = tmp_path / "out" / "mine.onnx"
     assert main(["export", "yolo", str(source), "--output", str(target), "--size", "64x96"]) == 0
     said = capsys.readouterr().out
-    assert "parity   output0 2x84x126: max" in said
+    assert "parity   output0 1x84x126: max" in said
     assert f"wrote    {target}" in said
     assert ev.load(target).spec.inputs[0].size_hw == (64, 96)
 
