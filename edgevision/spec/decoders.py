@@ -86,25 +86,34 @@ _NMS_CLASS_OFFSET = ParamInfo(
 )
 _ROW_EXTRAS = {
     "masks": ParamInfo(0, "mask coefficients a row; task instances needs them (Ultralytics: 32)", 0, 1024),
-    "keypoints": ParamInfo(0, "keypoints a row; task pose needs them (COCO: 17)", 0, 1024),
+    "keypoints": ParamInfo(
+        0, "keypoints a row; task pose needs them (COCO: 17), task instances may have them", 0, 1024
+    ),
     "keypoint_dims": ParamInfo(3, "values a keypoint: 2 is x, y; 3 is x, y, visibility 0-1", 2, 3),
     "rotated": ParamInfo(False, "the row has an angle, in radians; task oriented needs it"),
     "num_extra": ParamInfo(0, "further channels a row, last, that the task does not read", 0, 4096),
 }
+_MASK_CROP = ParamInfo(
+    "image",
+    "how masks are made of prototypes. image: interpolated to the image's pixels, then cut by the box there. "
+    "prototype: cut by the box among the prototypes' own pixels, then interpolated",
+    choices=("image", "prototype"),
+)
+_YOLO_PARAMS = {**_ROW_EXTRAS, "mask_crop": _MASK_CROP}
 _PROTOTYPES = TensorRole("mask prototypes", "(B, masks, h, w)", only_with="masks")
 
 DECODERS: Mapping[str, DecoderInfo] = {
     "yolo": DecoderInfo(
         ("detect", "instances", "pose", "oriented"),
         (TensorRole("predictions", "(B, 4 + nc + E, A)"), _PROTOTYPES),
-        {**_ROW_EXTRAS, "nms_class_offset": _NMS_CLASS_OFFSET},
+        {**_YOLO_PARAMS, "nms_class_offset": _NMS_CLASS_OFFSET},
         "Anchor-free YOLO (v5u, v8, 9, 11, 12, and 10, 26 without selection in the graph): cx, cy, w, h in "
         "input pixels, nc scores 0-1, then the extras; needs NMS.",
     ),
     "yolo_end2end": DecoderInfo(
         ("detect", "instances", "pose", "oriented"),
         (TensorRole("rows", "(B, N, 6 + E)"), _PROTOTYPES),
-        _ROW_EXTRAS,
+        _YOLO_PARAMS,
         "YOLO with selection in the graph (v10, 26, or exported with NMS): x1, y1, x2, y2 in input pixels "
         "(rotated: cx, cy, w, h), score 0-1, class id, then the extras; unused rows are zero.",
     ),
@@ -212,8 +221,12 @@ DECODERS: Mapping[str, DecoderInfo] = {
     ),
 }
 
-# The parameter that a task cannot do without, and that no other task may set, in the decoders that have it.
-_TASK_PARAM = {"instances": "masks", "pose": "keypoints", "oriented": "rotated"}
+# In the decoders that have it: parameter -> (the task that cannot do without it, the tasks that may set it).
+_TASK_PARAMS = {
+    "masks": ("instances", ("instances",)),
+    "keypoints": ("pose", ("instances", "pose")),
+    "rotated": ("oriented", ("oriented",)),
+}
 
 
 def decoder_params(decoder: Decoder) -> dict[str, Param]:
@@ -259,9 +272,9 @@ def check_task(task: str, decoder: Decoder) -> None:
         serves = ", ".join(info.tasks)
         raise SpecError(f"decoder.name {decoder.name!r} serves {serves}, not task {task!r}; {accepted}")
     params = decoder_params(decoder)
-    for owner, key in _TASK_PARAM.items():
-        if key in params and bool(params[key]) != (owner == task):
-            need = "set" if owner == task else f"left at {info.params[key].default!r}"
+    for key, (needed_by, allowed_for) in _TASK_PARAMS.items():
+        if key in params and (task == needed_by if not params[key] else task not in allowed_for):
+            need = "set" if task == needed_by else f"left at {info.params[key].default!r}"
             raise SpecError(f"decoder.params.{key} must be {need} for task {task!r}, got {params[key]!r}")
     count = sum(1 for tensor in info.tensors if not tensor.only_with or params[tensor.only_with])
     if decoder.outputs and len(decoder.outputs) != count:

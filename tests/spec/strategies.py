@@ -100,6 +100,8 @@ def specs(draw: st.DrawFn) -> ModelSpec:
             params.pop(key, None)
             if task == owner:
                 params[key] = True if key == "rotated" else draw(st.integers(1, 1024))
+    if task == "instances" and draw(st.booleans()):
+        params["keypoints"] = draw(st.integers(1, 1024))
     outputs = ["boxes", "masks"] if params.get("masks") or name == "detr" else ["boxes"]
     count = draw(st.integers(1, 3))
     return ModelSpec(

@@ -40,6 +40,8 @@ def test_given_params_come_before_the_defaults() -> None:
         ("yolo_end2end", {"keypoints": 5, "keypoint_dims": 2}, 10),
         ("yolo", {"rotated": True}, 1),
         ("yolo", {"masks": 32, "num_extra": 3}, 35),
+        ("yolo", {"masks": 8, "keypoints": 2}, 14),
+        ("yolo_end2end", {"masks": 8, "mask_crop": "prototype"}, 8),
         ("yolov5", {}, 0),  # has none of them
     ],
 )
@@ -53,6 +55,19 @@ def test_extra_channels_adds_up_the_extras(decoder: str, params: dict[str, Any],
         ("instances", "yolo", {}, "decoder.params.masks must be set for task 'instances', got 0"),
         ("detect", "yolo", {"masks": 32}, "decoder.params.masks must be left at 0 for task 'detect', got 32"),
         ("pose", "yolo_end2end", {}, "decoder.params.keypoints must be set for task 'pose', got 0"),
+        (
+            "pose",
+            "yolo",
+            {"keypoints": 17, "masks": 32},
+            "decoder.params.masks must be left at 0 for task 'pose'",
+        ),
+        ("detect", "yolo", {"keypoints": 17}, "decoder.params.keypoints must be left at 0 for task 'detect'"),
+        (
+            "instances",
+            "yolo",
+            {"keypoints": 17},
+            "decoder.params.masks must be set for task 'instances', got 0",
+        ),
         ("oriented", "yolo", {"rotated": False}, "decoder.params.rotated must be set for task 'oriented'"),
         (
             "detect",
@@ -80,6 +95,14 @@ def test_task_decoder_and_params_must_fit(
     with pytest.raises(SpecError) as caught:
         ModelSpec(task=task, decoder=Decoder(name=decoder, params=params))
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("decoder", ["yolo", "yolo_end2end"])
+@pytest.mark.parametrize("crop", ["image", "prototype"])
+def test_instances_may_have_keypoints(decoder: str, crop: str) -> None:
+    params = {"masks": 32, "keypoints": 5, "keypoint_dims": 2, "mask_crop": crop}
+    spec = ModelSpec(task="instances", decoder=Decoder(name=decoder, params=params))
+    assert spec.decoder.params == params
 
 
 @pytest.mark.parametrize(
