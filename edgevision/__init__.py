@@ -24,7 +24,15 @@ if TYPE_CHECKING:
     from edgevision.imageio import read_image, write_image
     from edgevision.model import Model, Timings, load
     from edgevision.overlay import draw
-    from edgevision.results import Classification, Detection, Detections, Embedding, Masks, Segmentation
+    from edgevision.results import (
+        Classification,
+        Detection,
+        Detections,
+        Embedding,
+        Masks,
+        OrientedDetections,
+        Segmentation,
+    )
     from edgevision.spec import Decoder, ImageInput, ModelSpec, Source, Thresholds
 
 __version__ = "0.1.0"
@@ -44,6 +52,7 @@ _HOME = {
     "Model": "model",
     "ModelFileError": "errors",
     "ModelSpec": "spec",
+    "OrientedDetections": "results",
     "Segmentation": "results",
     "Source": "spec",
     "SpecError": "errors",
@@ -70,6 +79,7 @@ __all__ = [
     "Model",
     "ModelFileError",
     "ModelSpec",
+    "OrientedDetections",
     "Segmentation",
     "Source",
     "SpecError",

@@ -1,9 +1,20 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from edgevision import Classification, Detections, Embedding, InputError, Masks, Segmentation, draw
+from edgevision import (
+    Classification,
+    Detections,
+    Embedding,
+    InputError,
+    Masks,
+    OrientedDetections,
+    Segmentation,
+    draw,
+)
 from edgevision.overlay import class_color
 
 pytest.importorskip("cv2", reason="OpenCV (extra video) is not installed")
@@ -51,6 +62,79 @@ def test_other_pixel_layouts_are_accepted(shape: tuple[int, ...]) -> None:
 
 def test_nothing_found_leaves_the_picture() -> None:
     assert np.array_equal(draw(IMAGE, Detections.empty((120, 160))), IMAGE)
+
+
+def test_only_a_masks_own_pixels_are_tinted() -> None:
+    whole = np.zeros((1, 120, 160), bool)
+    whole[0, 40:80, 60:120] = True
+    whole[0, 55:65, 80:100] = False
+    one = Detections(
+        np.array([[60, 40, 120, 80]], np.float32),
+        np.array([0.9], np.float32),
+        np.array([0]),
+        (120, 160),
+        masks=Masks.from_dense(whole),
+    )
+    drawn = draw(IMAGE, one, opacity=1.0)
+    inside = np.zeros((120, 160), bool)
+    inside[46:50, 66:74] = True
+    assert (drawn[inside] == class_color(0)).all()
+    hole = drawn[58:62, 84:96]
+    assert (hole == 90).all(), "a hole stays as it was"
+    outlined = draw(IMAGE, one, opacity=0.0)
+    assert outlined[54, 90].tolist() == list(class_color(0)), "the mask's last pixel before the hole"
+    assert outlined[50, 90].tolist() == [90, 90, 90]
+
+
+def keypoint_result(count: int, visibility: float = 1.0) -> Detections:
+    """`count` keypoints, up and down in turn, that no box touches."""
+    steps = np.arange(count, dtype=np.float32)
+    points = np.stack([20 + 8 * steps, 20.0 + 60 * (steps % 2), np.full(count, visibility)], axis=1)
+    return Detections(
+        np.array([[0, 118, 1, 119]], np.float32),
+        np.array([0.9], np.float32),
+        np.array([3]),
+        (120, 160),
+        keypoints=points[None].astype(np.float32),
+    )
+
+
+@pytest.mark.parametrize("count", [3, 17])
+def test_visible_keypoints_are_dots(count: int) -> None:
+    drawn = draw(IMAGE, keypoint_result(count))
+    for x, y, _ in keypoint_result(count).keypoints[0]:
+        assert drawn[int(y), int(x)].tolist() == [255, 255, 255]
+    hidden = keypoint_result(count, visibility=0.4)
+    assert np.array_equal(draw(IMAGE, hidden), draw(IMAGE, replace(hidden, keypoints=None)))
+
+
+def test_a_persons_keypoints_are_joined() -> None:
+    nose, eye = keypoint_result(17).keypoints[0, :2, :2]
+    x, y = ((nose + eye) / 2 - 0.5).round().astype(int)
+    assert near(draw(IMAGE, keypoint_result(17))[y, x], class_color(3))
+    assert draw(IMAGE, keypoint_result(16))[y, x].tolist() == [90, 90, 90]
+
+
+def near(pixel: np.ndarray, color: tuple[int, ...]) -> bool:
+    """Strokes are antialiased: even their middle is a few grey levels off the colour."""
+    return bool(np.abs(pixel.astype(int) - color).max() <= 16)
+
+
+def test_a_rotated_box_is_drawn_along_its_sides() -> None:
+    turned = OrientedDetections(
+        np.array([[80, 60, 80, 40, np.pi / 6]], np.float32),
+        np.array([0.8], np.float32),
+        np.array([2]),
+        (120, 160),
+    )
+    drawn = draw(IMAGE, turned)
+    corners = turned.corners[0]
+    # The first side, which no label covers: its middle, and as far inwards the picture itself.
+    middle = (corners[0] + corners[3]) / 2
+    inwards = middle + (turned.xywhr[0, :2] - middle) / 2
+    row, column = (middle[::-1] - 0.5).round().astype(int)
+    assert near(drawn[row, column], class_color(2))
+    assert drawn[int(inwards[1]), int(inwards[0])].tolist() == [90, 90, 90]
 
 
 def test_every_kind_of_result_is_drawn() -> None:

@@ -12,6 +12,7 @@ from edgevision.results.classification import Classification
 from edgevision.results.detections import Detection, Detections
 from edgevision.results.embedding import Embedding
 from edgevision.results.masks import Masks
+from edgevision.results.oriented import OrientedDetection, OrientedDetections
 from edgevision.results.segmentation import Region, Segmentation
 
 __all__ = [
@@ -20,9 +21,11 @@ __all__ = [
     "Detections",
     "Embedding",
     "Masks",
+    "OrientedDetection",
+    "OrientedDetections",
     "Region",
     "Result",
     "Segmentation",
 ]
 
-Result: TypeAlias = Classification | Detections | Embedding | Segmentation
+Result: TypeAlias = Classification | Detections | Embedding | OrientedDetections | Segmentation
