@@ -14,6 +14,7 @@ from edgevision.spec.load import METADATA_KEY, ModelFile, find_model, load_spec,
 from edgevision.spec.model_spec import Decoder, ModelSpec, Source, Thresholds
 from edgevision.spec.onnx_io import read_onnx_io
 from edgevision.spec.onnx_metadata import OnnxHeader, read_onnx_header, write_onnx_metadata
+from edgevision.spec.onnx_numbers import OnnxNumbers, read_onnx_numbers
 from edgevision.spec.tensor_info import TensorInfo
 from edgevision.spec.ultralytics import is_ultralytics, spec_from_ultralytics
 
@@ -35,6 +36,7 @@ __all__ = [
     "ModelFile",
     "ModelSpec",
     "OnnxHeader",
+    "OnnxNumbers",
     "ParamInfo",
     "Source",
     "TensorInfo",
@@ -48,6 +50,7 @@ __all__ = [
     "read_engine_header",
     "read_onnx_header",
     "read_onnx_io",
+    "read_onnx_numbers",
     "resolve_model",
     "spec_from_json",
     "spec_from_ultralytics",

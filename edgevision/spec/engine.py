@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
@@ -22,6 +22,7 @@ from edgevision.spec.foreign import describe_foreign
 from edgevision.spec.json_codec import spec_from_dict, spec_to_dict
 from edgevision.spec.model_spec import ModelSpec
 from edgevision.spec.strict_json import MAX_TEXT_BYTES, check_header, check_keys, dump_json, parse_json
+from edgevision.spec.tensor_info import TensorInfo
 
 __all__ = ["EngineHeader", "EngineKey", "engine_sidecar_path", "read_engine_header", "write_engine_sidecar"]
 
@@ -29,6 +30,12 @@ ENGINE_FORMAT = "edgevision.engine"
 ENGINE_VERSION = 1
 MAX_PREFIX_BYTES = 1 << 20
 """A longer header than this is none: the first bytes of a raw plan, read as a length, are far above."""
+
+_DOCUMENT_KEYS = ("format", "version", "spec", "key", "onnx_sha256", "inputs", "outputs", "plan_size")
+PART_ENGINE = (
+    "has no spec: it is part of a model, or the ONNX file that it was built from had none; load the bundle that it "
+    "belongs to, or give a spec: ev.load(path, spec='spec.json')"
+)
 
 Option: TypeAlias = bool | int | float | str
 
@@ -82,7 +89,9 @@ class EngineKey:
 class EngineHeader:
     """What is known of an engine file without a runtime.
 
-    spec, key, onnx_sha256: from the sidecar; None, None and "" without one.
+    spec, key, onnx_sha256: from the sidecar; None, None and "" without one. An engine of a network that is only
+        part of a model (a mask decoder) has no spec either: its bundle has.
+    inputs, outputs: the network's tensors, from the sidecar; () without one.
     plan_offset, plan_size: where the plan lies in the file, bytes.
     metadata: the header that Ultralytics put in front, for `spec_from_ultralytics`; empty without one.
     """
@@ -90,6 +99,8 @@ class EngineHeader:
     spec: ModelSpec | None
     key: EngineKey | None
     onnx_sha256: str
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
     plan_offset: int
     plan_size: int
     metadata: Mapping[str, Any]
@@ -117,25 +128,32 @@ def read_engine_header(path: str | os.PathLike[str]) -> EngineHeader:
         raise ModelFileError(f"{path} ends after its header: the plan is missing; copy or build it again")
     sidecar = engine_sidecar_path(path)
     if not sidecar.exists():
-        return EngineHeader(None, None, "", offset, plan_size, metadata)
-    document = parse_json(read_small(sidecar, MAX_TEXT_BYTES), str(sidecar))
-    spec, key, onnx_sha256, expected = _read_document(document, str(sidecar))
-    if expected != plan_size:
+        return EngineHeader(None, None, "", (), (), offset, plan_size, metadata)
+    one = _read_document(parse_json(read_small(sidecar, MAX_TEXT_BYTES), str(sidecar)), str(sidecar))
+    if one.plan_size != plan_size:
         raise ModelFileError(
             f"{path} has a plan of {plan_size} bytes, its sidecar {sidecar.name} was written for one of "
-            f"{expected}; "
+            f"{one.plan_size}; "
             "the engine was truncated or built again by another tool: build it again with edgevision, or "
             "delete "
             "the sidecar and give a spec: ev.load(path, spec='spec.json')"
         )
-    return EngineHeader(spec, key, onnx_sha256, offset, plan_size, metadata)
+    return dataclasses.replace(one, plan_offset=offset, metadata=metadata)
 
 
 def write_engine_sidecar(
-    engine_path: str | os.PathLike[str], spec: ModelSpec, key: EngineKey, *, onnx_sha256: str = ""
+    engine_path: str | os.PathLike[str],
+    spec: ModelSpec | None,
+    key: EngineKey,
+    *,
+    onnx_sha256: str = "",
+    inputs: Sequence[TensorInfo] = (),
+    outputs: Sequence[TensorInfo] = (),
 ) -> Path:
     """Writes the sidecar of an engine that is in place already, in one step; returns its path.
 
+    spec: None for a network that is only part of a model.
+    inputs, outputs: the network's tensors, which the plan tells only on a GPU that it fits; (): unknown.
     onnx_sha256: of the ONNX file it was built from, 64 lower-case hexadecimal digits; empty: unknown.
     Raises ModelFileError when the engine is not there or the sidecar cannot be written, SpecError for a bad
     hash.
@@ -146,9 +164,11 @@ def write_engine_sidecar(
     document = {
         "format": ENGINE_FORMAT,
         "version": ENGINE_VERSION,
-        "spec": spec_to_dict(spec),
+        "spec": None if spec is None else spec_to_dict(spec),
         "key": dataclasses.asdict(key),
         "onnx_sha256": _check_hash(onnx_sha256),
+        "inputs": [dataclasses.asdict(one) for one in inputs],
+        "outputs": [dataclasses.asdict(one) for one in outputs],
         "plan_size": size - offset,
     }
     text = dump_json(document, "the engine's sidecar", indent=2)
@@ -159,26 +179,53 @@ def write_engine_sidecar(
 
 
 def engine_document_spec(document: dict[str, Any], what: str) -> ModelSpec:
-    """The spec in a parsed sidecar. Raises SpecError when it is malformed."""
-    return _read_document(document, what)[0]
+    """The spec in a parsed sidecar. Raises SpecError when it is malformed, or has none."""
+    spec = _read_document(document, what).spec
+    if spec is None:
+        raise SpecError(f"{what}: the engine {PART_ENGINE}")
+    return spec
 
 
-def _read_document(document: dict[str, Any], what: str) -> tuple[ModelSpec, EngineKey, str, int]:
+def _read_document(document: dict[str, Any], what: str) -> EngineHeader:
     check_header(document, what, ENGINE_FORMAT, ENGINE_VERSION)
     try:
-        check_keys("", document, ["format", "version", "spec", "key", "onnx_sha256", "plan_size"])
-        if not isinstance(document["spec"], dict):
-            fail("spec", "an object", document["spec"])
+        check_keys("", document, _DOCUMENT_KEYS)
+        if not isinstance(document["spec"], dict | None):
+            fail("spec", "an object or null", document["spec"])
         names = [one.name for one in dataclasses.fields(EngineKey)]
         fields = check_keys("key", document["key"], names)
         try:
             key = EngineKey(**fields)
         except SpecError as error:
             raise SpecError(f"key.{error}") from error
-        plan_size = checks.check_int("plan_size", document["plan_size"], 1, 1 << 48)
-        return spec_from_dict(document["spec"], "spec"), key, _check_hash(document["onnx_sha256"]), plan_size
+        return EngineHeader(
+            None if document["spec"] is None else spec_from_dict(document["spec"], "spec"),
+            key,
+            _check_hash(document["onnx_sha256"]),
+            _read_tensors("inputs", document["inputs"]),
+            _read_tensors("outputs", document["outputs"]),
+            0,
+            checks.check_int("plan_size", document["plan_size"], 1, 1 << 48),
+            {},
+        )
     except SpecError as error:
         raise SpecError(f"{what}: {error}") from error
+
+
+def _read_tensors(path: str, value: object) -> tuple[TensorInfo, ...]:
+    tensors = []
+    for index, item in enumerate(checks.check_tuple(path, value, "a list of tensors")):
+        where = f"{path}[{index}]"
+        fields = check_keys(where, item, ["name", "shape", "dtype"])
+        name = checks.check_string(f"{where}.name", fields["name"], empty=False)
+        dims = checks.check_tuple(f"{where}.shape", fields["shape"], "a list of integers and nulls")
+        shape = tuple(
+            None if dim is None else checks.check_int(f"{where}.shape[{at}]", dim, 0, 1 << 48)
+            for at, dim in enumerate(dims)
+        )
+        dtype = checks.check_string(f"{where}.dtype", fields["dtype"], empty=False)
+        tensors.append(TensorInfo(name, shape, dtype))
+    return tuple(tensors)
 
 
 def _read_prefix(file: BinaryIO, size: int) -> tuple[dict[str, Any], int]:

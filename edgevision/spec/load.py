@@ -10,6 +10,7 @@ from stat import S_ISDIR
 from edgevision.errors import ModelFileError, SpecError
 from edgevision.spec.engine import (
     ENGINE_FORMAT,
+    PART_ENGINE,
     engine_document_spec,
     engine_sidecar_path,
     read_engine_header,
@@ -134,6 +135,8 @@ def _engine_spec(path: Path) -> ModelSpec:
     header = read_engine_header(path)
     if header.spec is not None:
         return header.spec
+    if header.key is not None:
+        raise SpecError(f"{path} {PART_ENGINE}")
     if is_ultralytics(header.metadata):
         try:
             return spec_from_ultralytics(header.metadata)

@@ -10,20 +10,20 @@ from edgevision.spec.onnx_file import open_onnx, scan_model
 from edgevision.spec.protobuf import Field, WireFile
 from edgevision.spec.tensor_info import TensorInfo
 
-__all__ = ["read_onnx_io"]
+__all__ = ["DTYPES", "read_onnx_io"]
 
 # Field numbers of GraphProto, ValueInfoProto, TypeProto, TensorShapeProto and TensorProto in onnx/onnx.proto.
 _INITIALIZER, _INPUT, _OUTPUT, _SPARSE_INITIALIZER = 5, 11, 12, 15
 _TENSOR_NAME = 8
 _SPARSE_VALUES = 1
 
-# TensorProto.DataType; numbers beyond are newer than this table.
-_DTYPES = (
+DTYPES = (
     *("undefined", "float32", "uint8", "int8", "uint16", "int16", "int32", "int64", "string", "bool"),
     *("float16", "float64", "uint32", "uint64", "complex64", "complex128", "bfloat16"),
     *("float8e4m3fn", "float8e4m3fnuz", "float8e5m2", "float8e5m2fnuz"),
     *("uint4", "int4", "float4e2m1", "float8e8m0"),
 )
+"""TensorProto.DataType as `TensorInfo.dtype` has it; numbers beyond are newer than this table."""
 
 
 def read_onnx_io(path: str | os.PathLike[str]) -> tuple[tuple[TensorInfo, ...], tuple[TensorInfo, ...]]:
@@ -69,7 +69,7 @@ def _read_tensor_type(wire: WireFile, kind: Field) -> tuple[tuple[int | None, ..
     for one in wire.message(kind):
         if one.number == 1:
             code = protobuf.integer(one)
-            dtype = _DTYPES[code] if 0 <= code < len(_DTYPES) else f"onnx:{code}"
+            dtype = DTYPES[code] if 0 <= code < len(DTYPES) else f"onnx:{code}"
         elif one.number == 2:
             shape.extend(_read_dim(wire, dim) for dim in wire.message(one) if dim.number == 1)
     return tuple(shape), dtype

@@ -20,6 +20,7 @@ __all__ = [
     "encode_varint",
     "integer",
     "need",
+    "varints",
 ]
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
@@ -97,6 +98,17 @@ def integer(field: Field) -> int:
     """The value of a varint field as the signed 64-bit integer that it encodes."""
     need(field, VARINT)
     return field.value - (1 << 64) if field.value >> 63 else field.value
+
+
+def varints(wire: WireFile, field: Field) -> list[int]:
+    """The values of one field of a repeated integer: a single one, or several packed into its payload."""
+    if field.wire == VARINT:
+        return [integer(field)]
+    data, values, position = wire.read(field), [], 0
+    while position < len(data):
+        value, position = _parse_varint(data, position, field.start)
+        values.append(value - (1 << 64) if value >> 63 else value)
+    return values
 
 
 def encode_varint(value: int) -> bytes:

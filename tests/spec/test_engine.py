@@ -13,6 +13,7 @@ from edgevision.spec import (
     Decoder,
     EngineKey,
     ModelSpec,
+    TensorInfo,
     engine_sidecar_path,
     load_spec,
     read_engine_header,
@@ -62,6 +63,26 @@ def test_a_sidecar_is_read_back_equal_and_the_plan_stays_raw(path: Path) -> None
     assert (header.plan_offset, header.plan_size, header.metadata) == (0, len(PLAN), {})
     assert path.read_bytes() == PLAN
     assert load_spec(path) == load_spec(sidecar) == SPEC
+
+
+def test_the_networks_tensors_are_read_back(path: Path) -> None:
+    inputs = (TensorInfo("images", (None, 3, 64, 64), "float32"),)
+    outputs = (TensorInfo("boxes", (None, 300, 6), "float16"), TensorInfo("count", (), "int64"))
+    write_engine_sidecar(path, SPEC, KEY, inputs=inputs, outputs=outputs)
+    header = read_engine_header(path)
+    assert (header.inputs, header.outputs) == (inputs, outputs)
+    write_engine_sidecar(path, SPEC, KEY)
+    assert (read_engine_header(path).inputs, read_engine_header(path).outputs) == ((), ())
+
+
+def test_a_part_of_a_model_has_no_spec_and_its_sidecar_says_so(path: Path) -> None:
+    sidecar = write_engine_sidecar(path, None, KEY)
+    assert read_engine_header(path).spec is None
+    for file in (path, sidecar):
+        with pytest.raises(
+            SpecError, match=r"m.engine.* has no spec: it is part of a model, or the ONNX file"
+        ):
+            load_spec(file)
 
 
 def test_a_raw_plan_without_a_sidecar_has_no_spec(path: Path) -> None:
@@ -152,7 +173,7 @@ BAD_SIDECARS: dict[str, tuple[dict[str, Any], str]] = {
     "newer": ({"version": 2}, "was written by a newer edgevision (version 2 of edgevision.engine"),
     "unknown key": ({"gpu": 1}, "unknown key 'gpu'; accepted in the document: format, version, spec, key"),
     "spec missing": ({"spec": ...}, "required key spec is missing"),
-    "spec a list": ({"spec": []}, "spec must be an object, got []"),
+    "spec a list": ({"spec": []}, "spec must be an object or null, got []"),
     "spec malformed": (
         {"spec": {"format": "edgevision.spec", "version": 1}},
         "spec: required key task is missing",
@@ -161,6 +182,16 @@ BAD_SIDECARS: dict[str, tuple[dict[str, Any], str]] = {
     "hash": (
         {"onnx_sha256": "AB"},
         "onnx_sha256 must be 64 lower-case hexadecimal digits or empty, got 'AB'",
+    ),
+    "inputs no list": ({"inputs": {}}, "inputs must be a list of tensors, got {}"),
+    "a tensor's key": ({"outputs": [{"name": "y"}]}, "required key outputs[0].shape is missing"),
+    "a tensor's side": (
+        {"inputs": [{"name": "x", "shape": [1, -1], "dtype": "float32"}]},
+        "inputs[0].shape[1] must be an integer 0-281474976710656, got -1",
+    ),
+    "a tensor's dtype": (
+        {"inputs": [{"name": "x", "shape": [None], "dtype": ""}]},
+        "inputs[0].dtype must be a string of 1-65536 characters, got ''",
     ),
     "plan size": ({"plan_size": 0}, "plan_size must be an integer 1-281474976710656, got 0"),
 }
