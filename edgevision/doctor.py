@@ -16,6 +16,7 @@ from typing import Any
 from edgevision import __version__
 from edgevision.backends.registry import available_backends
 from edgevision.bench.system import available_cpus, jetson_release, processor_flags, processor_name
+from edgevision.engines.builders import available_builders
 from edgevision.errors import EdgeVisionError
 from edgevision.imageio import import_cv2
 from edgevision.ops._dispatch import native, native_error
@@ -139,6 +140,14 @@ def _runtimes() -> list[Check]:
     return rows
 
 
+def _builders() -> list[Check]:
+    """What builds engines; none is needed to run an ONNX file."""
+    return [
+        Check(f"builder {one.name}", "ok" if one.available else "missing", one.detail, one.mend)
+        for one in available_builders()
+    ]
+
+
 def _opencv() -> list[Check]:
     found = [
         f"{name} {_version(name)}"
@@ -194,4 +203,12 @@ def _export() -> list[Check]:
     return [Check("export", "ok", ", ".join(f"{name} {_version(name)}" for name in wanted))]
 
 
-_LOOKS: tuple[Callable[[], list[Check]], ...] = (_machine, _native, _runtimes, _opencv, _gpu, _export)
+_LOOKS: tuple[Callable[[], list[Check]], ...] = (
+    _machine,
+    _native,
+    _runtimes,
+    _builders,
+    _opencv,
+    _gpu,
+    _export,
+)

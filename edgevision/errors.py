@@ -42,11 +42,11 @@ class EdgeVisionWarning(UserWarning):
 
 
 class MissingDependencyError(EdgeVisionError, ImportError):
-    """An optional library is not installed; the message names the extra that brings it."""
+    """An optional library is not installed; the message names the extra that brings it, or what else does."""
 
-    def __init__(self, module: str, extra: str, purpose: str) -> None:
-        super().__init__(
-            f"{purpose} needs {module}, which is not installed; run: pip install 'edgevision[{extra}]'",
-            name=module,
-        )
+    def __init__(self, module: str, extra: str, purpose: str, *, mend: str | None = None) -> None:
+        """mend: the command that installs it, where that is not the extra; "": nothing installs it here."""
+        command = f"pip install 'edgevision[{extra}]'" if mend is None else mend
+        what_to_do = f"run: {command}" if command else "it is not made for this system"
+        super().__init__(f"{purpose} needs {module}, which is not installed; {what_to_do}", name=module)
         self.extra = extra

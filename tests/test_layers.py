@@ -22,6 +22,7 @@ LAYERS = {
     "backends": 4,
     "tasks": 4,
     "model": 5,
+    "engines": 5,
     "stream": 6,
     "bench": 6,
     "demo": 6,
@@ -30,7 +31,7 @@ LAYERS = {
     "__main__": 8,
 }
 STRANGERS = {("backends", "tasks"), ("tasks", "backends")}
-RUNTIMES = {"torch", "onnxruntime", "cv2", "tensorrt", "openvino", "onnx", "supervision"}
+RUNTIMES = {"torch", "onnxruntime", "cv2", "tensorrt", "tensorrt_rtx", "openvino", "onnx", "supervision"}
 
 # The only modules that may import these libraries, and only inside functions unless they are backends.
 OWNERS = {

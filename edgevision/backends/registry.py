@@ -13,6 +13,7 @@ from typing import Any
 from edgevision.backends.base import Session
 from edgevision.backends.options import OnnxRuntimeOptions, OpenVinoOptions, parse_options
 from edgevision.errors import InputError, MissingDependencyError, ModelFileError
+from edgevision.spec.load import ENGINE_SUFFIXES
 
 __all__ = ["BACKENDS", "Backend", "BackendStatus", "available_backends", "open_session"]
 
@@ -98,7 +99,16 @@ def open_session(
     """
     if backend is not None and backend not in BACKENDS:
         raise InputError(f"there is no backend {backend!r}; the backends are {', '.join(BACKENDS)}")
+    _refuse_engine(model)
     return BACKENDS[backend or _choose_backend(model)].open(model, device, options)
+
+
+def _refuse_engine(model: str | PathLike[str] | bytes) -> None:
+    if isinstance(model, (str, PathLike)) and Path(fspath(model)).suffix.lower() in ENGINE_SUFFIXES:
+        raise ModelFileError(
+            f"{fspath(model)} is an engine, and no backend here runs engines; load the .onnx file that it was built "
+            "from, or the bundle's folder, or run the engine with TensorRT's own tools"
+        )
 
 
 def _choose_backend(model: str | PathLike[str] | bytes) -> str:

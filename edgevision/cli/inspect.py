@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from edgevision.engines.plan_header import HEADER_BYTES, parse_plan_header
 from edgevision.errors import SpecError
-from edgevision.spec import find_model, load_spec, read_onnx_header, read_onnx_io, spec_to_json
+from edgevision.spec import (
+    find_model,
+    load_spec,
+    read_engine_header,
+    read_onnx_header,
+    read_onnx_io,
+    spec_to_json,
+)
 from edgevision.spec.files import file_sha256
 
 __all__ = ["add_parser"]
@@ -24,7 +33,7 @@ def add_parser(commands: Any) -> None:
         help="show a model's spec, tensors, metadata and hash",
         description="Show a model's spec, tensors, metadata and SHA-256. Needs no runtime.",
     )
-    parser.add_argument("model", metavar="MODEL", help="a .onnx file or a bundle folder")
+    parser.add_argument("model", metavar="MODEL", help="a .onnx file, an engine or a bundle folder")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
     parser.set_defaults(handler=_inspect)
 
@@ -41,12 +50,21 @@ def _inspect(options: argparse.Namespace) -> int:
         print(
             f"onnx      IR {facts['ir_version']}, opset {opsets}, by {facts['producer'] or 'an unnamed producer'}"
         )
-        for kind in ("inputs", "outputs"):
-            for tensor in facts[kind]:
-                print(f"{kind[:-1]:<9} {tensor['name']}  {tensor['dtype']} {tensor['shape']}")
-        for key, value in facts["metadata"].items():
-            if key != "edgevision.spec":
-                print(f"metadata  {key} = {value[:_SHOWN]}{'...' if len(value) > _SHOWN else ''}")
+    if facts.get("plan"):
+        plan = facts["plan"]
+        state = "whole" if plan["whole"] else "cut off or damaged"
+        print(f"plan      TensorRT-RTX {plan['version']}, {plan['bytes']:,} bytes, {state}")
+    for name, value in facts.get("key", {}).items():
+        print(f"key       {name} = {value}")
+    if facts.get("onnx_sha256"):
+        print(f"from      an ONNX file of SHA-256 {facts['onnx_sha256']}")
+    for kind in ("inputs", "outputs"):
+        for tensor in facts.get(kind, ()):
+            print(f"{kind[:-1]:<9} {tensor['name']}  {tensor['dtype']} {tensor['shape']}")
+    for key, value in facts.get("metadata", {}).items():
+        if key != "edgevision.spec":
+            text = str(value)
+            print(f"metadata  {key} = {text[:_SHOWN]}{'...' if len(text) > _SHOWN else ''}")
     if facts["spec"] is None:
         print(f"spec      none: {facts['spec_error']}")
         return 1
@@ -73,11 +91,29 @@ def _facts(given: Path) -> dict[str, Any]:
         inputs, outputs = read_onnx_io(path)
         facts["inputs"] = [_tensor(tensor) for tensor in inputs]
         facts["outputs"] = [_tensor(tensor) for tensor in outputs]
+    else:
+        facts |= _engine_facts(path)
     try:
         facts["spec"] = json.loads(spec_to_json(load_spec(path)))
     except SpecError as error:
         facts |= {"spec": None, "spec_error": str(error)}
     return facts
+
+
+def _engine_facts(path: Path) -> dict[str, Any]:
+    header = read_engine_header(path)
+    with path.open("rb") as file:
+        file.seek(header.plan_offset)
+        plan = parse_plan_header(file.read(HEADER_BYTES))
+    return {
+        "plan": plan
+        and {"version": plan.version, "bytes": plan.size, "whole": plan.size == header.plan_size},
+        "key": asdict(header.key) if header.key else {},
+        "onnx_sha256": header.onnx_sha256,
+        "inputs": [_tensor(tensor) for tensor in header.inputs],
+        "outputs": [_tensor(tensor) for tensor in header.outputs],
+        "metadata": dict(header.metadata),
+    }
 
 
 def _tensor(tensor: Any) -> dict[str, Any]:

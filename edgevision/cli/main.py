@@ -8,12 +8,12 @@ import sys
 from collections.abc import Sequence
 
 from edgevision import __version__
-from edgevision.cli import demo, doctor, export, inspect, run
+from edgevision.cli import build, demo, doctor, export, inspect, run
 from edgevision.errors import EdgeVisionError
 
 __all__ = ["main"]
 
-_COMMANDS = (run, inspect, doctor, demo, export)
+_COMMANDS = (run, inspect, doctor, demo, export, build)
 
 
 def build_parser() -> argparse.ArgumentParser:

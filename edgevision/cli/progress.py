@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TextIO
 
-__all__ = ["Progress"]
+__all__ = ["Progress", "ShareProgress"]
 
 _INTERVAL_S = 0.1
 
@@ -47,3 +47,31 @@ class Progress:
         bar = "#" * round(share * 28)
         left_s = max(0, self._total - self._done) / rate if rate else 0.0
         return f"{self._label} [{bar:<28}] {self._done}/{self._total}  {rate:.1f}/s  {left_s:.0f} s left"
+
+
+class ShareProgress:
+    """Redraws one line with the share that is done, on a terminal; writes nothing where stderr is not one."""
+
+    def __init__(self, label: str, stream: TextIO | None = None) -> None:
+        self._label = label
+        self._stream = stream or sys.stderr
+        self._shown = self._stream.isatty()
+        self._last = 0.0
+        self._drawn = False
+
+    def update(self, share: float, note: str) -> None:
+        """share: 0-1. note: what is being done at present."""
+        now = time.monotonic()
+        if self._shown and now - self._last >= _INTERVAL_S:
+            self._last = now
+            self._drawn = True
+            self._stream.write(
+                f"\r{self._label} [{'#' * round(share * 28):<28}] {share:4.0%}  {note:.40}\033[K"
+            )
+            self._stream.flush()
+
+    def close(self) -> None:
+        """Clear the line."""
+        if self._drawn:
+            self._stream.write("\r\033[K")
+            self._stream.flush()

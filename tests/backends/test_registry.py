@@ -124,7 +124,16 @@ def test_unknown_backend_lists_the_backends() -> None:
         open_session("m.onnx", backend="tflite")
 
 
-@pytest.mark.parametrize("file", ["m.engine", "m.pt", "folder"])
+@pytest.mark.parametrize("file", ["m.pt", "folder"])
 def test_file_of_no_backend_lists_the_suffixes(file: str) -> None:
     with pytest.raises(ModelFileError, match=rf"'{file}'; model files end in \.onnx, \.ort, \.xml"):
         open_session(file)
+
+
+@pytest.mark.parametrize("backend", [None, "onnxruntime"])
+@pytest.mark.parametrize("file", ["m.engine", "m.PLAN", "m.trt"])
+def test_an_engine_is_refused_saying_what_can_be_done(file: str, backend: str | None) -> None:
+    with pytest.raises(
+        ModelFileError, match=rf"^{file} is an engine, and no backend here runs engines; load the \.onnx"
+    ):
+        open_session(file, backend=backend)

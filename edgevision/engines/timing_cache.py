@@ -1,0 +1,90 @@
+"""TensorRT's timing cache in a file that several builds share.
+
+The cache holds measured times of kernels: with it the next build of a similar network takes a fraction of the time,
+and chooses the same kernels. It is valid for one version of TensorRT on one model of GPU, hence a file for each.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from edgevision.engines.gpu import Gpu
+from edgevision.errors import ModelFileError
+from edgevision.spec.files import atomic_writer, read_small
+
+__all__ = ["default_cache_path", "read_cache", "write_cache"]
+
+MAX_CACHE_BYTES = 1 << 30
+"""A cache of hundreds of networks has some MiB."""
+
+
+def default_cache_path(version: str, gpu: Gpu | None) -> Path:
+    """The file for this version of TensorRT and this GPU, in the user's cache folder (XDG_CACHE_HOME, else ~/.cache)."""
+    base = os.environ.get("XDG_CACHE_HOME") or ""
+    folder = Path(base) if os.path.isabs(base) else Path.home() / ".cache"  # a relative one is to be ignored
+    name = re.sub(r"[^a-z0-9]+", "-", gpu.name.lower()).strip("-") if gpu else "gpu"
+    processors = f"-{gpu.multiprocessors}sm" if gpu else ""
+    return folder / "edgevision" / "timing" / f"tensorrt-{version}-{name}{processors}.cache"
+
+
+def read_cache(path: Path, config: Any) -> Any:
+    """A timing cache of the config with the file's entries, empty where there is no file; set in the config.
+
+    A file of another version or GPU is not taken (TensorRT tells), and replaced at the next write.
+    Raises ModelFileError when the file cannot be read.
+    """
+    with _locked(path):
+        data = read_small(path, MAX_CACHE_BYTES) if path.exists() and path.stat().st_size else b""
+    cache = config.create_timing_cache(data)
+    if cache is None or not config.set_timing_cache(cache, False):
+        cache = config.create_timing_cache(b"")
+        config.set_timing_cache(cache, False)
+    return cache
+
+
+def write_cache(path: Path, config: Any, cache: Any) -> None:
+    """Adds the cache's entries to the file, which other builds may have written in the meantime, in one step.
+
+    Raises ModelFileError when the folder or the disk refuses.
+    """
+    with _locked(path):
+        if path.exists() and path.stat().st_size:
+            others = config.create_timing_cache(read_small(path, MAX_CACHE_BYTES))
+            if others is not None:
+                cache.combine(others, False)  # False, and nothing done, for one of another version or GPU
+        with atomic_writer(path) as file:
+            file.write(memoryview(cache.serialize()))
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Keeps other processes out; they wait. The lock lies beside the file, which is replaced and so cannot carry it."""
+    lock = path.with_name(path.name + ".lock")
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        file = lock.open("ab")
+    except OSError as error:
+        raise ModelFileError(f"cannot use the timing cache {path}: {error.strerror or error}") from error
+    with file:
+        _lock(file)
+        yield
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(file: BinaryIO) -> None:
+        file.seek(0)
+        msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
+
+else:
+    import fcntl
+
+    def _lock(file: BinaryIO) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX)
