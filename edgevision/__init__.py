@@ -22,8 +22,9 @@ if TYPE_CHECKING:
         SpecError,
     )
     from edgevision.imageio import read_image, write_image
-    from edgevision.model import Model, Timings, load
+    from edgevision.model import Model, load
     from edgevision.overlay import draw
+    from edgevision.promptable import PromptableModel
     from edgevision.results import (
         Classification,
         Detection,
@@ -31,9 +32,11 @@ if TYPE_CHECKING:
         Embedding,
         Masks,
         OrientedDetections,
+        PromptMasks,
         Segmentation,
     )
     from edgevision.spec import Decoder, ImageInput, ModelSpec, Source, Thresholds
+    from edgevision.timings import Timings
 
 __version__ = "0.1.0"
 
@@ -53,11 +56,13 @@ _HOME = {
     "ModelFileError": "errors",
     "ModelSpec": "spec",
     "OrientedDetections": "results",
+    "PromptMasks": "results",
+    "PromptableModel": "promptable",
     "Segmentation": "results",
     "Source": "spec",
     "SpecError": "errors",
     "Thresholds": "spec",
-    "Timings": "model",
+    "Timings": "timings",
     "draw": "overlay",
     "load": "model",
     "read_image": "imageio",
@@ -80,6 +85,8 @@ __all__ = [
     "ModelFileError",
     "ModelSpec",
     "OrientedDetections",
+    "PromptMasks",
+    "PromptableModel",
     "Segmentation",
     "Source",
     "SpecError",

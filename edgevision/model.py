@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
 from os import PathLike
+from pathlib import Path
 from time import perf_counter_ns
 from types import TracebackType
 from typing import Any, overload
@@ -15,36 +16,19 @@ from numpy.typing import NDArray
 from edgevision.backends.base import Session
 from edgevision.backends.registry import open_session
 from edgevision.errors import InputError
+from edgevision.promptable import PromptableModel
 from edgevision.results import Result
-from edgevision.spec import ModelSpec, resolve_model
+from edgevision.spec import ModelSpec, find_part, resolve_model
 from edgevision.tasks.base import Task
 from edgevision.tasks.options import RunOptions, override_options
 from edgevision.tasks.registry import open_task
 from edgevision.tasks.tensors import check_image, check_tensors
+from edgevision.timings import Timings
 
-__all__ = ["Model", "Timings", "load"]
+__all__ = ["Model", "load"]
 
 _MAX_BATCH = 16
 """Images per run of a network that takes any batch: larger ones gain nothing on a CPU and cost memory."""
-
-
-@dataclass(frozen=True, slots=True)
-class Timings:
-    """Milliseconds that the last call spent in each stage, summed over its runs.
-
-    preprocess:  images to the network's input.
-    inference:   the network.
-    postprocess: outputs to results.
-    """
-
-    preprocess: float = 0.0
-    inference: float = 0.0
-    postprocess: float = 0.0
-
-    @property
-    def total(self) -> float:
-        """The three stages together, ms."""
-        return self.preprocess + self.inference + self.postprocess
 
 
 class Model:
@@ -215,8 +199,8 @@ def load(
     classes: Sequence[int | str] | int | str | None = None,
     class_agnostic: bool | None = None,
     **session_options: Any,
-) -> Model:
-    """A model ready to be called.
+) -> Model | Any:  # Any: a caller knows which kind its file holds, and should not have to say so twice
+    """A model ready to be called; for task "promptable" a `PromptableModel`, ready for `set_image` and `predict`.
 
     path:    a bundle folder or a .onnx file, with edgevision's or Ultralytics' metadata.
     device:  "auto" or "cpu".
@@ -227,20 +211,31 @@ def load(
     session_options: fields of backends.OnnxRuntimeOptions or backends.OpenVinoOptions (threads, spin, precision, ...).
     Raises ModelFileError, SpecError, InputError, MissingDependencyError or BackendError, each saying what to do.
     """
+    thresholds = {
+        "confidence": confidence,
+        "iou": iou,
+        "max_detections": max_detections,
+        "classes": classes,
+        "class_agnostic": class_agnostic,
+    }
     file = resolve_model(path, spec=spec)
-    session = open_session(file.path, backend=backend, device=device, **session_options)
-    try:
-        model = Model(file.spec, session, frame_format=frame_format)
-        model.options = model._override(
-            confidence=confidence,
-            iou=iou,
-            max_detections=max_detections,
-            classes=classes,
-            class_agnostic=class_agnostic,
-        )
-    except BaseException:
-        session.close()
-        raise
+    with ExitStack() as opened:
+
+        def open_network(network: Path) -> Session:
+            session = open_session(network, backend=backend, device=device, **session_options)
+            opened.callback(session.close)
+            return session
+
+        session = open_network(file.path)
+        model: Model | PromptableModel
+        if file.spec.task == "promptable":
+            override_options(RunOptions(), thresholds, accepted=frozenset(), task="promptable", labels=())
+            decoder = open_network(find_part(file.path, "decoder"))
+            model = PromptableModel(file.spec, session, decoder, frame_format=frame_format)
+        else:
+            model = Model(file.spec, session, frame_format=frame_format)
+            model.options = model._override(**thresholds)
+        opened.pop_all()
     return model
 
 

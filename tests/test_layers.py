@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).parent.parent / "edgevision"
 # Lower number, lower layer. A module's layer is that of the longest entry its name starts with.
 LAYERS = {
     "errors": 0,
+    "timings": 0,
     "geometry": 1,
     "spec": 1,
     "imageio": 1,
@@ -23,6 +24,7 @@ LAYERS = {
     "tasks": 4,
     "model": 5,
     "engines": 5,
+    "promptable": 5,
     "stream": 6,
     "bench": 6,
     "demo": 6,

@@ -12,6 +12,7 @@ from edgevision import (
     InputError,
     Masks,
     OrientedDetections,
+    PromptMasks,
     Segmentation,
     draw,
 )
@@ -184,3 +185,14 @@ def test_neighbouring_classes_have_colors_far_apart() -> None:
     colors = np.array([class_color(i) for i in range(12)], float)
     gaps = [np.abs(colors[i] - colors[i + 1]).sum() for i in range(11)]
     assert min(gaps) > 100
+
+
+def test_the_smallest_candidate_mask_lies_on_top() -> None:
+    masks = np.zeros((2, 120, 160), bool)
+    masks[0, 90:110, 60:100] = True
+    masks[1, 70:, 20:] = True
+    logits = np.zeros((2, 4, 4), np.float32)
+    drawn = draw(IMAGE, PromptMasks(masks, np.array([0.5, 0.9], np.float32), logits, (120, 160)), opacity=1.0)
+    assert drawn[100, 80].tolist() == list(class_color(0))
+    assert drawn[100, 150].tolist() == list(class_color(1))
+    assert drawn[60, 150].tolist() == [90, 90, 90]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from edgevision.errors import InputError
-from edgevision.model import Timings
+from edgevision.timings import Timings
 
 __all__ = ["StageTimes", "percentile"]
 

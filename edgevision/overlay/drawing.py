@@ -10,8 +10,16 @@ from numpy.typing import NDArray
 from edgevision.errors import InputError
 from edgevision.imageio import import_cv2
 from edgevision.overlay.objects import draw_detections, draw_oriented
-from edgevision.overlay.pictures import draw_classification, draw_segmentation
-from edgevision.results import Classification, Detections, Embedding, OrientedDetections, Result, Segmentation
+from edgevision.overlay.pictures import draw_classification, draw_prompt_masks, draw_segmentation
+from edgevision.results import (
+    Classification,
+    Detections,
+    Embedding,
+    OrientedDetections,
+    PromptMasks,
+    Result,
+    Segmentation,
+)
 
 __all__ = ["draw"]
 
@@ -27,9 +35,9 @@ def draw(image: NDArray[np.uint8], result: Result, *, opacity: float = 0.45) -> 
     canvas = _color_copy(cv2, image)
     if isinstance(result, Embedding):
         raise InputError("an Embedding has nothing to draw; compare it with others by its similarity()")
-    if not isinstance(result, (Classification, Detections, OrientedDetections, Segmentation)):
+    if not isinstance(result, (Classification, Detections, OrientedDetections, PromptMasks, Segmentation)):
         raise InputError(
-            "result must be Detections, OrientedDetections, Classification or Segmentation, "
+            "result must be Detections, OrientedDetections, Classification, Segmentation or PromptMasks, "
             f"got {type(result).__name__}"
         )
     if not 0.0 <= opacity <= 1.0:
@@ -45,6 +53,8 @@ def draw(image: NDArray[np.uint8], result: Result, *, opacity: float = 0.45) -> 
         draw_oriented(cv2, canvas, result)
     elif isinstance(result, Segmentation):
         draw_segmentation(cv2, canvas, result, opacity)
+    elif isinstance(result, PromptMasks):
+        draw_prompt_masks(cv2, canvas, result, opacity)
     else:
         draw_classification(cv2, canvas, result)
     return canvas

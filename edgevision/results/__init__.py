@@ -13,6 +13,7 @@ from edgevision.results.detections import Detection, Detections
 from edgevision.results.embedding import Embedding
 from edgevision.results.masks import Masks
 from edgevision.results.oriented import OrientedDetection, OrientedDetections
+from edgevision.results.prompt_masks import PromptMask, PromptMasks
 from edgevision.results.segmentation import Region, Segmentation
 
 __all__ = [
@@ -23,9 +24,11 @@ __all__ = [
     "Masks",
     "OrientedDetection",
     "OrientedDetections",
+    "PromptMask",
+    "PromptMasks",
     "Region",
     "Result",
     "Segmentation",
 ]
 
-Result: TypeAlias = Classification | Detections | Embedding | OrientedDetections | Segmentation
+Result: TypeAlias = Classification | Detections | Embedding | OrientedDetections | PromptMasks | Segmentation

@@ -10,7 +10,15 @@ from edgevision.spec.engine import (
 )
 from edgevision.spec.image_input import COLORS, DTYPES, FILTERS, LAYOUTS, ImageInput
 from edgevision.spec.json_codec import SPEC_FORMAT, SPEC_VERSION, spec_from_json, spec_to_json
-from edgevision.spec.load import METADATA_KEY, ModelFile, find_model, load_spec, resolve_model, write_spec
+from edgevision.spec.load import (
+    METADATA_KEY,
+    ModelFile,
+    find_model,
+    find_part,
+    load_spec,
+    resolve_model,
+    write_spec,
+)
 from edgevision.spec.model_spec import Decoder, ModelSpec, Source, Thresholds
 from edgevision.spec.onnx_io import read_onnx_io
 from edgevision.spec.onnx_metadata import OnnxHeader, read_onnx_header, write_onnx_metadata
@@ -45,6 +53,7 @@ __all__ = [
     "engine_sidecar_path",
     "extra_channels",
     "find_model",
+    "find_part",
     "is_ultralytics",
     "load_spec",
     "read_engine_header",

@@ -219,6 +219,45 @@ DECODERS: Mapping[str, DecoderInfo] = {
         {},
         "The class id of each pixel, the argmax taken in the graph.",
     ),
+    "sam": DecoderInfo(
+        ("promptable",),
+        (
+            TensorRole("low-resolution masks", "(P, M, h, w), logits over the whole input"),
+            TensorRole("expected overlaps", "(P, M)"),
+        ),
+        {
+            "mask_threshold": ParamInfo(0.0, "a pixel is in the mask where its logit is above", -1e4, 1e4),
+            "single_first": ParamInfo(
+                True,
+                "true: mask 0 answers a prompt that leaves no doubt, the others are the candidates for one that "
+                "does. false: all M are candidates",
+            ),
+            "stability_delta": ParamInfo(
+                0.05,
+                "a mask's stability is its area at mask_threshold + this over its area at mask_threshold - this",
+                0.0,
+                1e4,
+            ),
+            "stability_threshold": ParamInfo(
+                0.0,
+                "single_first: the best candidate replaces mask 0 where that is less stable (SAM 2: 0.98)",
+                0.0,
+                1.0,
+            ),
+            "pad_boxes": ParamInfo(
+                False,
+                "true: a padding point follows every prompt, and two stand for a mask alone (SAM 2). false: one follows "
+                "points without a box (SAM)",
+            ),
+            "via_canvas": ParamInfo(
+                False,
+                "true: logits are interpolated to the input's size first, and the image's part of that to the "
+                "image (SAM). false: the image's part of the logits at once (SAM 2)",
+            ),
+        },
+        "Segment Anything and its family: an image encoder, and in the bundle's part `decoder` a network from its "
+        "outputs and P prompts to M masks a prompt.",
+    ),
 }
 
 # In the decoders that have it: parameter -> (the task that cannot do without it, the tasks that may set it).

@@ -8,6 +8,7 @@ from pathlib import Path
 from stat import S_ISDIR
 
 from edgevision.errors import ModelFileError, SpecError
+from edgevision.spec.bundle import bundle_part, is_bundle, read_bundle
 from edgevision.spec.engine import (
     ENGINE_FORMAT,
     PART_ENGINE,
@@ -23,7 +24,7 @@ from edgevision.spec.onnx_metadata import read_onnx_header, write_onnx_metadata
 from edgevision.spec.strict_json import MAX_TEXT_BYTES, parse_json
 from edgevision.spec.ultralytics import is_ultralytics, spec_from_ultralytics
 
-__all__ = ["METADATA_KEY", "ModelFile", "find_model", "load_spec", "resolve_model", "write_spec"]
+__all__ = ["METADATA_KEY", "ModelFile", "find_model", "find_part", "load_spec", "resolve_model", "write_spec"]
 
 METADATA_KEY = "edgevision.spec"
 """The ONNX metadata key that holds the spec's JSON."""
@@ -86,6 +87,23 @@ def find_model(path: str | os.PathLike[str]) -> tuple[Path, str]:
     if path.suffix == ".json":
         raise ModelFileError(f"{path} is a JSON file, not a model; load the .onnx or .engine file beside it")
     return path, "engine" if path.suffix in ENGINE_SUFFIXES else "onnx"
+
+
+def find_part(model: str | os.PathLike[str], role: str) -> Path:
+    """The file of a further network of the bundle that a model's file belongs to, in the model's own form.
+
+    Without a manifest: `<role>.onnx` beside the model. Raises ModelFileError when there is none.
+    """
+    path = Path(model)
+    if is_bundle(path.parent):
+        forms = [one.form for one in read_bundle(path.parent).files if one.file == path.name]
+        return bundle_part(path.parent, role, *forms)
+    part = path.with_name(role + path.suffix)
+    if not part.is_file():
+        raise ModelFileError(
+            f"{path.name} needs {part.name} beside it, and {path.parent} has none; copy the whole folder, or export again"
+        )
+    return part
 
 
 def _find_in_folder(folder: Path) -> Path:

@@ -18,7 +18,7 @@ from edgevision.errors import EdgeVisionError, InputError
 from edgevision.imageio import import_cv2
 from edgevision.model import Model
 from edgevision.overlay import draw
-from edgevision.results import Classification, Embedding, Result
+from edgevision.results import Classification, Embedding, PromptMasks, Result
 from edgevision.stream.sinks import JsonLinesSink, PictureSink, VideoSink
 from edgevision.stream.sources import Frame, PictureSource, Source
 
@@ -159,7 +159,7 @@ def run_source(
 def _found_names(result: Result) -> list[str]:
     if isinstance(result, Classification):
         return result.top(1).names
-    if isinstance(result, Embedding):
+    if isinstance(result, (Embedding, PromptMasks)):
         return []
     return result.names
 
