@@ -66,12 +66,68 @@ class Placement:
         gain = np.array([gain_x, gain_y], np.float32)
         return np.asarray((points_xy - shift) / gain, dtype=np.float32)
 
+    def roi_in(self, map_hw: Sequence[int]) -> tuple[float, float, float, float]:
+        """Where the image lies in a map of size `map_hw` that covers the model's input: (y, x, height, width).
+
+        In the map's pixels, fractions included; what is cropped away lies outside the map.
+        """
+        scale_y, scale_x = map_hw[0] / self.canvas_hw[0], map_hw[1] / self.canvas_hw[1]
+        (top, left), (height, width) = self.offset_yx, self.resized_hw
+        return top * scale_y, left * scale_x, height * scale_y, width * scale_x
+
+    def keypoints_to_image(self, keypoints: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Keypoints in image pixels, clipped to the image: float32 (N, K, D) x, y and what else there is, unchanged.
+
+        keypoints: float32 (N, K, D) with D of 2 or more, x and y in model-input pixels.
+        """
+        height, width = self.image_hw
+        moved = np.array(keypoints, np.float32)
+        points = self.points_to_image(moved[..., :2].reshape(-1, 2))
+        np.clip(points, 0.0, np.array([width, height], np.float32), out=points)
+        moved[..., :2] = points.reshape(*moved.shape[:-1], 2)
+        return moved
+
+    def rotated_to_image(self, boxes_xywhr: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Rotated boxes in image pixels, not clipped: float32 (N, 5) centre x, y, width, height, angle.
+
+        The angle is in radians from 0 to below pi / 2, clockwise as seen: of the ways to write a box, the one that
+        Ultralytics' results take (measured with 8.4.190), width and height swapped where it must be.
+
+        boxes_xywhr: float32 (N, 5) in model-input pixels, any angle. Where the ratio of the image's sides was kept
+            but for whole pixels, width and height are divided by the horizontal and the vertical gain, as
+            Ultralytics does. A stretch makes a parallelogram of a turned box; the box given has its centre, its
+            first side and the length of its second.
+        """
+        gain_y, gain_x = self.gain_yx
+        boxes = _canonical(np.asarray(boxes_xywhr, np.float64))
+        # Less than a pixel over the shorter side: what rounding the resized size makes of a common gain.
+        if abs(gain_y / gain_x - 1.0) * min(self.resized_hw) <= 1.0:
+            boxes[:, 2:4] /= gain_x, gain_y
+        else:
+            cosine, sine = np.cos(boxes[:, 4]), np.sin(boxes[:, 4])
+            boxes[:, 2] *= np.hypot(cosine / gain_x, sine / gain_y)
+            boxes[:, 3] *= np.hypot(sine / gain_x, cosine / gain_y)
+            boxes[:, 4] = np.arctan2(sine / gain_y, cosine / gain_x)
+            boxes = _canonical(boxes)
+        boxes[:, :2] = self.points_to_image(boxes_xywhr[:, :2])
+        return boxes.astype(np.float32)
+
     def points_to_model(self, points_xy: NDArray[np.float32]) -> NDArray[np.float32]:
         """Points in model-input pixels: float32 (N, 2) x, y, from image pixels."""
         gain_y, gain_x = self.gain_yx
         top, left = self.offset_yx
         gain = np.array([gain_x, gain_y], np.float32)
         return np.asarray(points_xy * gain + np.array([left, top], np.float32), dtype=np.float32)
+
+
+def _canonical(boxes_xywhr: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same boxes with angles from 0 to below pi / 2: a new array."""
+    boxes = boxes_xywhr.copy()
+    boxes[:, 4] %= np.pi
+    turned = boxes[:, 4] >= np.pi / 2
+    boxes[turned, 2:4] = boxes[turned, 3:1:-1]
+    boxes[:, 4] %= np.pi / 2
+    return boxes
 
 
 def place_image(

@@ -177,3 +177,84 @@ def test_no_boxes_give_no_boxes() -> None:
     placement = place_image((100, 200), (100, 100))
     boxes = placement.boxes_to_image(np.zeros((0, 4), np.float32))
     assert (boxes.shape, boxes.dtype) == ((0, 4), np.float32)
+
+
+# ---- Keypoints, rotated boxes, maps
+
+
+def test_the_images_place_in_a_map() -> None:
+    assert place_image((1080, 1920), (640, 640)).roi_in((160, 160)) == (35.0, 0.0, 90.0, 160.0)
+    assert place_image((427, 640), (640, 640)).roi_in((160, 320)) == (26.5, 0.0, 106.75, 320.0)
+    cropped = place_image((100, 200), (50, 50), mode="shortest_side_crop")
+    assert cropped.roi_in((25, 25)) == (0.0, -12.5, 25.0, 50.0)
+
+
+def test_keypoints_are_mapped_and_clipped_and_the_rest_kept() -> None:
+    placement = place_image((480, 640), (640, 640))
+    keypoints = np.array([[[-50, -60, 0.9], [700, 700, -2], [320, 330, 0.5]]], np.float32)
+    before = keypoints.copy()
+    found = placement.keypoints_to_image(keypoints)
+    assert found.dtype == np.float32
+    assert found.tolist() == [[[0, 0, np.float32(0.9)], [640, 480, -2], [320, 250, 0.5]]]
+    np.testing.assert_array_equal(keypoints, before)
+    np.testing.assert_array_equal(placement.keypoints_to_image(keypoints[..., :2]), found[..., :2])
+    assert placement.keypoints_to_image(keypoints[:0]).shape == (0, 3, 3)
+    assert placement.keypoints_to_image(keypoints.astype(np.float16)).dtype == np.float32
+
+
+ANGLES = [
+    # width, height, angle -> the same box with an angle from 0 to below pi / 2
+    pytest.param((100, 50, 0.0), (100, 50, 0.0), id="flat"),
+    pytest.param((100, 50, 1.5), (100, 50, 1.5), id="in-range"),
+    pytest.param((100, 50, -0.1), (50, 100, np.pi / 2 - 0.1), id="a-little-back"),
+    pytest.param((100, 50, 2.0), (50, 100, 2.0 - np.pi / 2), id="past-a-quarter"),
+    pytest.param((100, 50, 4.0), (100, 50, 4.0 - np.pi), id="past-a-half"),
+    pytest.param((100, 50, -3.2), (50, 100, -3.2 + 1.5 * np.pi), id="back-past-a-half"),
+]
+
+
+@pytest.mark.parametrize(("box", "expected"), ANGLES)
+def test_rotated_boxes_have_one_way_to_be_written(box, expected) -> None:
+    boxes = np.array([(20, 30, *box)], np.float32)
+    found = place_image((64, 64), (64, 64)).rotated_to_image(boxes)
+    assert found.dtype == np.float32
+    # The angle's own float32 rounding, at 3.2.
+    np.testing.assert_allclose(found, [[20, 30, *expected]], atol=3e-7)
+
+
+IMAGES = [(480, 640), (427, 640), (1080, 1920), (333, 517), (100, 900)]
+
+
+@pytest.mark.parametrize("image", IMAGES, ids=str)
+def test_rotated_boxes_and_keypoints_are_ultralytics(image) -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    ops = pytest.importorskip("ultralytics.utils.ops", reason="ultralytics is not installed")
+    rng = np.random.default_rng(0)
+    sides = rng.uniform(1, 200, (200, 2))
+    boxes = np.concatenate([rng.uniform(0, 640, (200, 2)), sides, rng.uniform(-7, 7, (200, 1))], axis=1)
+    boxes = boxes.astype(np.float32)
+    placement = place_image(image, (640, 640))
+    expected = ops.regularize_rboxes(torch.from_numpy(boxes.copy()))
+    expected[:, :4] = ops.scale_boxes((640, 640), expected[:, :4], image, xywh=True)
+    # float32 there, double here: 4 ulp of 1000 pixels, and of pi.
+    found = placement.rotated_to_image(boxes)
+    np.testing.assert_allclose(found, expected.numpy(), atol=3e-4, rtol=0)
+    np.testing.assert_allclose(found[:, 4], expected.numpy()[:, 4], atol=1e-6, rtol=0)
+    keypoints = rng.uniform(-50, 700, (9, 17, 3)).astype(np.float32)
+    expected = ops.scale_coords((640, 640), torch.from_numpy(keypoints.copy()), image).numpy()
+    np.testing.assert_allclose(placement.keypoints_to_image(keypoints), expected, atol=3e-4, rtol=0)
+
+
+def test_a_stretched_rotated_box_keeps_its_axes() -> None:
+    # Model pixels are 2 image pixels wide and 1 high: an unturned box, one turned by a quarter, and a diagonal
+    # whose first side (1, 1) becomes (2, 1) and whose second (-1, 1) becomes (-2, 1).
+    placement = place_image((64, 128), (64, 64), mode="stretch")
+    root = np.sqrt(0.5)
+    boxes = np.array([[8, 9, 10, 6, 0], [8, 9, 10, 6, np.pi / 2], [8, 9, 10, 6, np.pi / 4]], np.float32)
+    diagonal = [16, 9, 10 * root * np.sqrt(5), 6 * root * np.sqrt(5), np.arctan2(1, 2)]
+    expected = [[16, 9, 20, 6, 0], [16, 9, 12, 10, 0], diagonal]
+    np.testing.assert_allclose(placement.rotated_to_image(boxes), expected, atol=1e-5)
+
+
+def test_no_rotated_boxes() -> None:
+    assert place_image((5, 5), (4, 4)).rotated_to_image(np.zeros((0, 5), np.float32)).shape == (0, 5)

@@ -1,4 +1,4 @@
-"""Label maps of the image's size, from class logits or from smaller label maps.
+"""Label maps and masks of the image's size, from logits or from smaller label maps.
 
 A `roi_yxhw` says where the image lies in the smaller map: (y, x, height, width) in the map's pixels,
 fractions allowed; None is the whole map. It undoes a letterbox, a crop or a stretch in the same step.
@@ -19,7 +19,7 @@ from edgevision.ops._checks import check_output, describe
 from edgevision.ops._dispatch import native
 from edgevision.ops.reference import masks as reference
 
-__all__ = ["label_map_to_image", "upsample_argmax"]
+__all__ = ["label_map_to_image", "upsample_argmax", "upsample_masks"]
 
 _kernels: ModuleType = reference if native is None else native
 _LABELS = (np.dtype(np.uint8), np.dtype(np.int32), np.dtype(np.int64))
@@ -84,6 +84,69 @@ def label_map_to_image(
     return labels
 
 
+def upsample_masks(
+    logits: NDArray[Any],
+    image_hw: Sequence[int],
+    roi_yxhw: Sequence[float] | None = None,
+    *,
+    via_hw: Sequence[int] | None = None,
+    threshold: float = 0.0,
+    out: NDArray[Any] | None = None,
+) -> NDArray[Any]:
+    """Masks of the image's size: bool (K, H, W), where a mask's logit, interpolated bilinearly, is above `threshold`.
+
+    Half-pixel centres (align_corners=False), in float32, read as by upsample_argmax. Where all logits that a
+    pixel reads are above the threshold, or none is, that decides without interpolating. A NaN is not above.
+
+    via_hw: (H1, W1) makes the value that of two resizes: of the logits to a canvas of this size, then of the
+        canvas's part `roi_yxhw`, here in whole *canvas* pixels, to the image. So Segment Anything's own
+        postprocessing works: 256x256 logits to 1024x1024, the pad cut off, the rest to the image. It is done
+        in one pass, with the at most four logits a pixel needs on each axis, and differs from two passes only
+        by rounding: where a logit is within 1e-4 of the greatest magnitude of the threshold.
+    logits: float32 or float16 (K, h, w); copied first when rows are not contiguous.
+    threshold: rounded to float32. out: bool or uint8 (K, H, W) to write 0 and 1 to and return, C-contiguous.
+    Raises InputError for a wrong dtype, shape, roi or threshold.
+    """
+    values = check_output("logits", logits, 3, "(masks, height, width)")
+    if 0 in values.shape[1:]:
+        raise InputError(f"logits must have at least one row and column, got {values.shape}")
+    if values.strides[2] != values.itemsize and values.shape[2] > 1:
+        values = np.ascontiguousarray(values)
+    if not math.isfinite(threshold):
+        raise InputError(f"threshold must be finite, got {threshold!r}")
+    size = _size(image_hw)
+    via = (0, 0) if via_hw is None else _size(via_hw, "via_hw")
+    roi = _check_roi(roi_yxhw, values.shape[1:] if via_hw is None else via)
+    if via_hw is not None and not _inside(roi, via):
+        raise InputError(
+            f"with via_hw={via}, roi_yxhw must be whole pixels inside that canvas, got {roi}; "
+            f"round the size and offset as they were applied to the image"
+        )
+    masks = (
+        np.empty((len(values), *size), np.bool_) if out is None else _check_mask_out(out, len(values), size)
+    )
+    reference.upsample_masks(values, *roi, *via, threshold, masks.view(np.uint8))
+    return masks
+
+
+def _inside(roi: tuple[float, float, float, float], canvas_hw: tuple[int, int]) -> bool:
+    y, x, height, width = roi
+    whole = all(value == int(value) for value in roi)
+    return whole and y >= 0 and x >= 0 and y + height <= canvas_hw[0] and x + width <= canvas_hw[1]
+
+
+def _check_mask_out(out: NDArray[Any], count: int, size: tuple[int, int]) -> NDArray[Any]:
+    shape = (count, *size)
+    if (
+        not isinstance(out, np.ndarray)
+        or out.dtype not in (np.bool_, np.uint8)
+        or out.shape != shape
+        or not (out.flags.writeable and out.flags.c_contiguous)
+    ):
+        raise InputError(f"out must be writeable C-contiguous bool or uint8 {shape}, got {describe(out)}")
+    return out
+
+
 def _check_roi(roi_yxhw: Sequence[float] | None, shape: Sequence[int]) -> tuple[float, float, float, float]:
     if roi_yxhw is None:
         return 0.0, 0.0, float(shape[0]), float(shape[1])
@@ -95,10 +158,10 @@ def _check_roi(roi_yxhw: Sequence[float] | None, shape: Sequence[int]) -> tuple[
     return y, x, height, width
 
 
-def _size(image_hw: Sequence[int]) -> tuple[int, int]:
+def _size(image_hw: Sequence[int], name: str = "image_hw") -> tuple[int, int]:
     height, width = image_hw
     if not (1 <= height <= _MAX_SIDE and 1 <= width <= _MAX_SIDE):
-        raise InputError(f"image_hw must be (H, W), each 1 to {_MAX_SIDE}, got {tuple(image_hw)}")
+        raise InputError(f"{name} must be (H, W), each 1 to {_MAX_SIDE}, got {tuple(image_hw)}")
     return int(height), int(width)
 
 

@@ -57,15 +57,7 @@ class SemanticTask:
         ]
 
     def _label_map(self, row: NDArray[Any], placement: Placement) -> NDArray[Any]:
-        height, width = row.shape[-2:]
-        # The part of the map that the image covers: the canvas's own scale, the image's offset and size in it.
-        scale_y, scale_x = height / placement.canvas_hw[0], width / placement.canvas_hw[1]
-        roi = (
-            placement.offset_yx[0] * scale_y,
-            placement.offset_yx[1] * scale_x,
-            placement.resized_hw[0] * scale_y,
-            placement.resized_hw[1] * scale_x,
-        )
+        roi = placement.roi_in(row.shape[-2:])
         if self._has_logits:
             return upsample_argmax(row, placement.image_hw, roi_yxhw=roi)
         if row.dtype not in (np.uint8, np.int32):

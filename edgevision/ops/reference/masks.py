@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["resize_labels", "upsample_argmax"]
+from edgevision.ops.reference.masks_binary import bilinear_taps, upsample_masks
+
+__all__ = ["resize_labels", "upsample_argmax", "upsample_masks"]
 
 # Interpolated logits of so many elements at a time: 16 MiB, and its few temporaries.
 _BLOCK = 1 << 22
@@ -18,8 +20,8 @@ def upsample_argmax(
 ) -> None:
     """Writes the label of each pixel of `out` (H, W); the rule is in edgevision.ops.masks."""
     classes, height, width = logits.shape
-    top, bottom, weight_y = _bilinear_taps(out.shape[0], roi_y, roi_height, height)
-    left, right, weight_x = _bilinear_taps(out.shape[1], roi_x, roi_width, width)
+    top, bottom, weight_y = bilinear_taps(out.shape[0], roi_y, roi_height, height)
+    left, right, weight_x = bilinear_taps(out.shape[1], roi_x, roi_width, width)
     values = logits.astype(np.float32)
     source = _argmax(values)
     rows = max(1, _BLOCK // (classes * out.shape[1]))
@@ -59,19 +61,10 @@ def _argmax(values: NDArray[np.float32]) -> NDArray[np.intp]:
 
 
 def _blend(
-    first: NDArray[np.float32], second: NDArray[np.float32], weight: NDArray[np.float32]
+    first: NDArray[np.float32], second: NDArray[np.float32], weight: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    return (np.float32(1.0) - weight) * first + weight * second
-
-
-def _bilinear_taps(
-    size: int, origin: float, extent: float, source_size: int
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    position = origin + (np.arange(size) + 0.5) * extent / size - 0.5
-    bounded = np.clip(position, 0.0, source_size - 1)
-    base = np.floor(bounded)
-    first = base.astype(np.intp)
-    return first, np.minimum(first + 1, source_size - 1), (bounded - base).astype(np.float32)
+    share = weight.astype(np.float32)
+    return (np.float32(1.0) - share) * first + share * second
 
 
 def _nearest(size: int, origin: float, extent: float, source_size: int) -> NDArray[np.intp]:
