@@ -40,10 +40,18 @@ _RENDERED = (((720, 1280), 11), ((640, 480), 12), ((512, 512), 13), ((240, 320),
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """A picture, uint8 (H, W, 3) BGR, and what to call it in reports."""
+    """A picture and what to call it in reports. source: the array itself, or the file that it is read from each time.
+
+    Hundreds of photographs to calibrate on would not fit in memory at once.
+    """
 
     name: str
-    image: NDArray[np.uint8]
+    source: NDArray[np.uint8] | Path
+
+    @property
+    def image(self) -> NDArray[np.uint8]:
+        """uint8 (H, W, 3) BGR."""
+        return read_image(self.source) if isinstance(self.source, Path) else self.source
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,12 +59,14 @@ class PartReference:
     """What a part was fed, and what PyTorch gave for it: one entry a run.
 
     names: of the frame (or, for a part with runs of its own, of the run) that each belongs to.
+    placements: where each frame lies in the input of "model"; empty for other parts.
     """
 
     part: Part
     names: tuple[str, ...]
     feeds: tuple[Feeds, ...]
     outputs: tuple[dict[str, NDArray[Any]], ...]
+    placements: tuple[list[Placement], ...] = ()
 
 
 def default_frames(count: int = GOLDEN_COUNT) -> list[Frame]:
@@ -102,7 +112,7 @@ def _as_frame(item: Any, index: int) -> Frame:
     if isinstance(item, Frame):
         return item
     if isinstance(item, (str, PathLike)):
-        return Frame(Path(item).name, read_image(item))
+        return Frame(Path(item).name, Path(item))
     if isinstance(item, np.ndarray) and item.dtype == np.uint8 and item.ndim == 3 and item.shape[2] == 3:
         return Frame(f"image_{index}", np.ascontiguousarray(item))
     got = f"{item.dtype} {item.shape}" if isinstance(item, np.ndarray) else type(item).__name__
@@ -129,9 +139,11 @@ def prepare_frame(spec: ModelSpec, image: NDArray[np.uint8]) -> tuple[Feeds, lis
 def run_network(network: Network, frames: Sequence[Frame]) -> list[PartReference]:
     """What PyTorch computes of each part, "model" first."""
     names = tuple(frame.name for frame in frames)
-    feeds = tuple(prepare_frame(network.spec, frame.image)[0] for frame in frames)
+    prepared = [prepare_frame(network.spec, frame.image) for frame in frames]
+    feeds = tuple(one for one, _ in prepared)
     first = network.parts[0]
-    references = [PartReference(first, names, feeds, tuple(run_module(first, one) for one in feeds))]
+    outputs = tuple(run_module(first, one) for one in feeds)
+    references = [PartReference(first, names, feeds, outputs, tuple(placed for _, placed in prepared))]
     for part in network.parts[1:]:
         references.append(_run_part(part, references[0]))
     return references

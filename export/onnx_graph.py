@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import os
 import warnings
@@ -103,13 +104,15 @@ def _widen(tensor: torch.Tensor, axes: Mapping[int, Axis], batch: int) -> torch.
 def _trace_dynamo(
     module: torch.nn.Module, example: tuple[torch.Tensor, ...], part: Part, axes: Axes, opset: int
 ) -> onnx.ModelProto:
-    shapes = None
+    shapes: Any = None
     if axes:
         dims: dict[str, Any] = {}
         shapes = tuple(
             {dim: _dimension(axis, dims) for dim, axis in axes[name].items()} if name in axes else None
             for name in part.inputs
         )
+        if _takes_any(module):
+            shapes = (shapes,)
     program = torch.onnx.export(
         module,
         example,
@@ -124,6 +127,12 @@ def _trace_dynamo(
     assert program is not None  # only with dynamo=False
     model: onnx.ModelProto = program.model_proto
     return model
+
+
+def _takes_any(module: torch.nn.Module) -> bool:
+    """Whether forward takes `*inputs`: torch.export then wants their shapes as one argument's."""
+    parameters = inspect.signature(module.forward).parameters.values()
+    return any(one.kind is inspect.Parameter.VAR_POSITIONAL for one in parameters)
 
 
 def _dimension(axis: Axis, made: dict[str, Any]) -> Any:

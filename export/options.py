@@ -45,6 +45,10 @@ class ExportOptions:
         frames, the others calibrate int8. Empty: golden frames are rendered.
     calibration: pictures for int8 alone, likewise; empty: those of `images`.
     half_io:     fp16 forms take and give float16 tensors.
+    float_islands: fp16 forms compute normalisation and softmax in float32 from the start, not only where parity asks
+        for it.
+    int8_exclude: names of graph nodes that int8 leaves in float, beside those that it finds by itself.
+    reduce_range: int8 weights of 7 bits, for x86 processors without VNNI, whose 8-bit sums can overflow.
     """
 
     precisions: tuple[str, ...] = ("fp32",)
@@ -52,6 +56,9 @@ class ExportOptions:
     images: str | PathLike[str] | Sequence[Any] = ()
     calibration: str | PathLike[str] | Sequence[Any] = ()
     half_io: bool = False
+    float_islands: bool = False
+    int8_exclude: tuple[str, ...] = ()
+    reduce_range: bool = False
 
 
 def add_export_arguments(parser: argparse.ArgumentParser, *, size: bool = True) -> None:
@@ -81,6 +88,11 @@ def add_export_arguments(parser: argparse.ArgumentParser, *, size: bool = True) 
         "--opset", type=int, default=DEFAULT_OPSET, metavar="N", help=f"default: {DEFAULT_OPSET}"
     )
     parser.add_argument("--half-io", action="store_true", help="fp16 takes and gives float16 tensors")
+    parser.add_argument(
+        "--reduce-range",
+        action="store_true",
+        help="int8 weights of 7 bits: for x86 processors without VNNI",
+    )
     parser.add_argument("--dynamic-batch", action="store_true", help="let a run take any number of images")
     if size:
         parser.add_argument(
@@ -104,6 +116,7 @@ def options_from_arguments(arguments: argparse.Namespace) -> ExportOptions:
         opset=arguments.opset,
         images=arguments.images or (),
         half_io=arguments.half_io,
+        reduce_range=arguments.reduce_range,
     )
 
 

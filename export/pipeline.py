@@ -2,55 +2,33 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from edgevision.backends.registry import open_session
 from edgevision.errors import InputError
-from edgevision.export.errors import ExportError
+from edgevision.export.build import BuiltForm, PartBuilder
 from edgevision.export.forms import FORMS, file_name, forms_of
-from edgevision.export.golden import (
-    GOLDEN_COUNT,
-    Frame,
-    PartReference,
-    default_frames,
-    read_frames,
-    run_network,
-)
-from edgevision.export.network import Feeds, Network
-from edgevision.export.onnx_graph import trace_part, write_model
+from edgevision.export.golden import PartReference, run_network
+from edgevision.export.judge import FormParity
+from edgevision.export.network import Network
 from edgevision.export.options import ExportOptions, Progress, quiet
-from edgevision.export.parity import TensorParity, check_parity, compare_outputs, run_session
-from edgevision.export.precision import half_part
+from edgevision.export.pictures import Pictures, share_out
+from edgevision.export.preprocessing import compare_preprocessing
+from edgevision.export.report import write_report
 from edgevision.export.staging import staged_folder
-from edgevision.spec import ModelSpec, write_spec
+from edgevision.spec import ModelSpec
 from edgevision.spec.bundle import BundleFile, describe_file, write_manifest
 
-__all__ = ["ExportResult", "FormParity", "export_network"]
-
-_LIMITS = {"fp32": 1e-4, "fp16": 2e-2}
-
-
-@dataclass(frozen=True, slots=True)
-class FormParity:
-    """How far one file lies from PyTorch: a part in a form, run by a runtime."""
-
-    role: str
-    form: str
-    file: str
-    runtime: str
-    tensors: tuple[TensorParity, ...]
+__all__ = ["ExportResult", "export_network"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExportResult:
-    """What was written: the file or the bundle's folder, its spec, and how far each form lies from PyTorch."""
+    """What was written: the file or the bundle's folder, the model's spec, how far each form lies from PyTorch, and the
+    content of report.json."""
 
     path: Path
     spec: ModelSpec
@@ -75,28 +53,26 @@ def export_network(
     target = Path(output)
     single = target.suffix == ".onnx"
     forms = forms_of(options.precisions)
+    if single:
+        forms = forms[:1]
     _check_request(network, options, single)
-    frames = _golden_frames(options)
-    progress("PyTorch reference", 0, 1)
-    references = run_network(network, frames)
-    progress("PyTorch reference", 1, 1)
-    parity: list[FormParity] = []
-    files: list[BundleFile] = []
-    spec = network.spec
+    pictures = share_out(options, network.spec.source.random_weights)
     with staged_folder(target, file=file_name("model", forms[0]) if single else None) as folder:
-        for index, form in enumerate(forms):
-            for reference in references:
-                progress(f"{form} of {reference.part.role}", index, len(forms))
-                spec = _write_form(network, reference, form, options, folder)
-                parity.append(_compare_form(network, reference, form, folder))
-                name = file_name(reference.part.role, form)
-                files.append(describe_file(folder, name, reference.part.role, form, FORMS[form].runtimes))
+        progress("running PyTorch", 0, 1)
+        preprocessing = compare_preprocessing(network, pictures.golden)
+        references = run_network(network, pictures.golden)
+        judged = references
+        if pictures.judged:
+            judged = run_network(network, [*pictures.golden, *pictures.judged])
+        progress("running PyTorch", 1, 1)
+        built = _build_parts(network, forms, references, judged, pictures, folder, options, progress)
+        report = write_report(
+            network, built, references, pictures, preprocessing, options, None if single else folder
+        )
         if not single:
-            for name, content in network.files.items():
-                (folder / name).write_bytes(content)
-                files.append(describe_file(folder, name, "data"))
-            write_manifest(folder, files)
-    return ExportResult(target, spec, tuple(parity), {})
+            _write_manifest(network, built, folder)
+    parity = tuple(row for one in built for row in one.parity)
+    return ExportResult(target, built[0].spec, parity, report)
 
 
 def _check_request(network: Network, options: ExportOptions, single: bool) -> None:
@@ -113,62 +89,51 @@ def _check_request(network: Network, options: ExportOptions, single: bool) -> No
         raise InputError(
             f"one .onnx file has one precision, got {', '.join(options.precisions)}; export a bundle: leave out .onnx"
         )
+    if options.precisions[0] not in network.parts[0].precisions:
+        raise InputError(
+            f"this network is not exported in {options.precisions[0]}; its precisions: "
+            f"{', '.join(network.parts[0].precisions)}"
+        )
 
 
-def _golden_frames(options: ExportOptions) -> list[Frame]:
-    given = options.images
-    if isinstance(given, (str, PathLike)) or len(given):
-        return read_frames(given, GOLDEN_COUNT)
-    return default_frames()
+def _build_parts(
+    network: Network,
+    forms: Sequence[str],
+    references: Sequence[PartReference],
+    judged: Sequence[PartReference],
+    pictures: Pictures,
+    folder: Path,
+    options: ExportOptions,
+    progress: Progress,
+) -> list[BuiltForm]:
+    built: list[BuiltForm] = []
+    model_outputs: list[dict[str, Any]] | None = None
+    for reference, more in zip(references, judged, strict=True):
+        part = reference.part
+        builder = PartBuilder(network.spec, reference, more, pictures, folder, options, progress)
+        wanted = [form for form in forms if FORMS[form].precision in part.precisions]
+        if len(wanted) < len(forms) and "fp32" not in wanted:
+            wanted.insert(0, "fp32")  # the form that stands in for those this part is not worth having in
+        if part.feeds is not None and model_outputs is not None:
+            builder.model_calibration = part.feeds(model_outputs)
+        built += [builder.build(form) for form in wanted]
+        others_need_it = any("int8" in other.precisions for other in network.parts[1:])
+        if part.role == "model" and others_need_it and "int8" in options.precisions:
+            model_outputs = builder.run_calibration()
+    return built
 
 
-def _write_form(
-    network: Network, reference: PartReference, form: str, options: ExportOptions, folder: Path
-) -> ModelSpec:
-    """The spec of the model in this form, once the part's file is written."""
-    part, spec = reference.part, network.spec
-    if FORMS[form].precision == "int8":
-        raise ExportError("int8 is not part of this version; export fp32 or fp16")
-    if FORMS[form].precision == "fp16":
-        part = half_part(part, options.half_io)
-        if options.half_io:
-            spec = replace(spec, inputs=tuple(replace(one, dtype="float16") for one in spec.inputs))
-    model = trace_part(part, batch=spec.inputs[0].batch, opset=options.opset)
-    path = write_model(model, folder / file_name(part.role, form))
-    if part.role == "model":
-        write_spec(path, spec)
-    return spec
-
-
-def _compare_form(network: Network, reference: PartReference, form: str, folder: Path) -> FormParity:
-    part = reference.part
-    name = file_name(part.role, form)
-    with closing(open_session(folder / name, backend="onnxruntime")) as session:
-        found = run_session(session, reference.feeds)
-        rows = compare_outputs(part.outputs, reference.outputs, found, reference.names, part.selected)
-        check_parity(rows, _LIMITS[FORMS[form].precision])
-        runtime = session.runtime
-        if part.role == "model" and network.spec.inputs[0].batch is None:
-            _check_batches(session, reference)
-    return FormParity(part.role, form, name, runtime, tuple(rows))
-
-
-def _check_batches(session: Any, reference: PartReference) -> None:
-    """Batches of 1, 2 and 3 give what the images give one by one."""
-    for count in (1, 2, 3):
-        rows = [reference.feeds[i % len(reference.feeds)] for i in range(count)]
-        first = rows[0]
-        if any(one[name].shape != first[name].shape for one in rows for name in first):
-            rows = [first] * count  # a canvas that follows the frame: only equal ones share a batch
-        stacked: Feeds = {name: np.concatenate([one[name] for one in rows]) for name in first}
-        wants = [
-            {name: _stack(reference, name, rows) for name in reference.part.outputs},
-        ]
-        found = run_session(session, [stacked])
-        label = [f"a batch of {count}"]
-        check_parity(compare_outputs(reference.part.outputs, wants, found, label, reference.part.selected))
-
-
-def _stack(reference: PartReference, name: str, rows: list[Feeds]) -> NDArray[Any]:
-    index = {id(feed): i for i, feed in enumerate(reference.feeds)}
-    return np.concatenate([reference.outputs[index[id(row)]][name] for row in rows])
+def _write_manifest(network: Network, built: Sequence[BuiltForm], folder: Path) -> None:
+    files: list[BundleFile] = [
+        describe_file(folder, one.path.name, one.role, one.form, one.runtimes) for one in built
+    ]
+    for name, content in network.files.items():
+        (folder / name).write_bytes(content)
+        files.append(describe_file(folder, name, "data"))
+    roles = {"golden.npz": "golden", "report.json": "report", "report.md": "report"}
+    known = {one.file for one in files}
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_file() and name not in known:
+            files.append(describe_file(folder, name, roles.get(name, "picture")))
+    write_manifest(folder, files)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def test_one_file_describes_itself(tmp_path: Path) -> None:
     done = export_network(network, tmp_path / "new" / "small.onnx", OPTIONS)
     assert [path.name for path in tmp_path.rglob("*")] == ["new", "small.onnx"]
     assert done.spec == network.spec
-    [row] = done.parity
+    row = done.parity[0]
     assert row.tensors[0].relative < 1e-5
     model = ev.load(done.path)
     assert model.spec == network.spec
@@ -115,10 +116,87 @@ def test_a_network_that_computes_otherwise_in_a_trace_is_refused(tmp_path: Path)
 
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             self.calls += 1
-            return images.mean((2, 3)) + self.calls
+            return images.mean((2, 3)).repeat(1, 2) + self.calls
 
     network = classifier()
     part = replace(network.parts[0], module=Unsteady())
-    with pytest.raises(ExportError, match="logits 1x3: max"):
+    with pytest.raises(ExportError, match="logits 1x6: max"):
         export_network(replace(network, parts=(part,)), tmp_path / "bad", OPTIONS)
     assert not list(tmp_path.iterdir())
+
+
+SCENES = [np.kron(RNG.integers(0, 256, (6, 8, 3), np.uint8), np.ones((7, 7, 1), np.uint8)) for _ in range(24)]
+
+
+def test_every_precision_is_written_judged_and_described(tmp_path: Path) -> None:
+    options = ExportOptions(precisions=("fp32", "fp16", "int8"), images=SCENES)
+    done = export_network(classifier(), tmp_path / "all", options)
+    bundle = read_bundle(done.path)
+    bundle.verify()
+    assert bundle.forms() == ("fp32", "fp16", "int8", "int8-trt")
+    on_disk = {path.relative_to(done.path).as_posix() for path in done.path.rglob("*") if path.is_file()}
+    assert on_disk == {"bundle.json", *(one.file for one in bundle.files)}
+    report = json.loads((done.path / "report.json").read_text())
+    assert report == done.report
+    assert [one["form"] for one in report["forms"]] == ["fp32", "fp16", "int8", "int8-trt"]
+    assert report["calibration"]["pictures"] >= 16
+    assert all(one["nodes"] > 5 and one["bytes"] > 1000 for one in report["forms"])
+    text = (done.path / "report.md").read_text()
+    assert all(one.file in text for one in bundle.networks())
+    assert "frame_0.jpg" in text
+    with np.load(done.path / "golden.npz", allow_pickle=False) as golden:
+        assert golden["frame.0"].dtype == np.uint8
+        result = json.loads(str(golden["result.0"]))
+        model = ev.load(done.path / "model.onnx")
+        assert model(golden["frame.0"]).class_id[0] == result["classes"][0]["class_id"]
+        assert golden["model.0.output.logits"].shape == (1, 6)
+
+
+def test_half_precision_inputs_and_outputs(tmp_path: Path) -> None:
+    options = replace(OPTIONS, precisions=("fp16",), half_io=True)
+    done = export_network(classifier(batch=None), tmp_path / "half.onnx", options)
+    assert done.spec.inputs[0].dtype == "float16"
+    model = ev.load(done.path)
+    assert model.spec == done.spec
+    assert [one.dtype for one in (*model.session.inputs, *model.session.outputs)] == ["float16", "float16"]
+    assert len(model(PICTURES)) == 3
+
+
+def test_a_part_without_a_precision_stays_in_float(tmp_path: Path) -> None:
+    network = two_parts()
+    decoder = replace(network.parts[1], precisions=("fp32",))
+    network = replace(network, parts=(network.parts[0], decoder))
+    done = export_network(network, tmp_path / "b", replace(OPTIONS, precisions=("fp16",)))
+    networks = [one.file for one in read_bundle(done.path).files if one.form]
+    assert networks == ["model.fp16.onnx", "decoder.onnx"]
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (ExportOptions(precisions=("int8",)), "int8 needs 20 pictures or more, .* got 0; pass a folder"),
+        (ExportOptions(precisions=("int8",), images=PICTURES), "int8 needs 20 pictures or more, .* got 3"),
+        (ExportOptions(images="no such folder"), "images must be a folder of pictures, got no such folder"),
+        (ExportOptions(images=[np.zeros((4, 4))]), r"images\[0\] must be a uint8 \(H, W, 3\) BGR array"),
+    ],
+    ids=["int8 without pictures", "int8 with few", "no folder", "no picture"],
+)
+def test_pictures_that_do_not_do_are_refused(tmp_path: Path, options: ExportOptions, text: str) -> None:
+    with pytest.raises(InputError, match=text):
+        export_network(classifier(), tmp_path / "b", options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupted_export_leaves_the_old_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    export_network(classifier(), tmp_path / "b", OPTIONS)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("edgevision.export.build.judge_form", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        export_network(classifier(), tmp_path / "b", OPTIONS)
+    with pytest.raises(KeyboardInterrupt):
+        export_network(classifier(), tmp_path / "new", OPTIONS)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
