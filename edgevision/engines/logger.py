@@ -8,7 +8,7 @@ from typing import Any
 
 __all__ = ["BuildLog", "logger_for"]
 
-_loggers: dict[str, tuple[Any, BuildLog]] = {}
+_loggers: dict[ModuleType, tuple[Any, BuildLog]] = {}
 
 
 class BuildLog:
@@ -48,9 +48,9 @@ def logger_for(trt: ModuleType) -> tuple[Any, BuildLog]:
     One for the process: a builder keeps the first logger that it is given, and ignores the others while any object
     of it lives. Only one build runs at a time (build.py), so that messages of two do not mix.
     """
-    if trt.__name__ not in _loggers:
-        _loggers[trt.__name__] = _new_logger(trt)
-    return _loggers[trt.__name__]
+    if trt not in _loggers:
+        _loggers[trt] = _new_logger(trt)
+    return _loggers[trt]
 
 
 def _new_logger(trt: ModuleType) -> tuple[Any, BuildLog]:
