@@ -1,0 +1,234 @@
+"""A stand-in for the module `tensorrt`, which is only installable beside a GPU: the calls that a build makes.
+
+The names and the differences between the versions are those of the real bindings 10.3.0 and 11.4.0. Each fake records
+what it was told, and fails where a test says so.
+"""
+
+from __future__ import annotations
+
+import enum
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+from edgevision.spec import read_onnx_io
+
+DTYPES = {
+    "float32": "FLOAT",
+    "float16": "HALF",
+    "int64": "INT64",
+    "int8": "INT8",
+    "bool": "BOOL",
+    "uint8": "UINT8",
+}
+GPU_ERROR = "CUDA initialization failure with error: 35. Please check your CUDA installation"
+CACHE_HEADER = b"cache of "
+
+
+class FakeTensorRT(ModuleType):
+    """The module.
+
+    fail:   which call fails: "builder", "parse", "profile", "build".
+    says:   the messages that go with it, to the logger.
+    calls:  (name, value) of every setting, in order.
+    """
+
+    def __init__(self, version: str) -> None:
+        super().__init__("tensorrt")
+        self.__spec__ = ModuleSpec("tensorrt", None, origin="fake")
+        self.__version__ = version
+        self.fail = ""
+        self.says: list[str] = []
+        self.parser_errors: list[SimpleNamespace] = []
+        self.steps = 10
+        self.plan = b"ftrt" + bytes(100)
+        self.new_entries = b"<new>"
+        self.calls: list[tuple[str, Any]] = []
+        old = version.startswith("10.")
+        flags = {"EXPLICIT_BATCH": 0, "STRONGLY_TYPED": 1} if old else {"STRONGLY_TYPED": 0}
+        self.NetworkDefinitionCreationFlag = enum.IntEnum("NetworkDefinitionCreationFlag", flags)
+        self.BuilderFlag = enum.IntEnum("BuilderFlag", ["TF32", "VERSION_COMPATIBLE", "EXCLUDE_LEAN_RUNTIME"])
+        self.MemoryPoolType = enum.IntEnum("MemoryPoolType", ["WORKSPACE"])
+        levels = ["NONE", "AMPERE_PLUS"] + ([] if old else ["SAME_COMPUTE_CAPABILITY"])
+        self.HardwareCompatibilityLevel = enum.IntEnum("HardwareCompatibilityLevel", levels)
+        self.DataType = enum.IntEnum("DataType", list(DTYPES.values()))
+        self.ILogger = ILogger
+        self.IProgressMonitor = IProgressMonitor
+        self.Builder = lambda logger: Builder(self, logger)
+        self.OnnxParser = lambda network, logger: OnnxParser(self, network, logger)
+
+    def told(self, name: str) -> list[Any]:
+        """The values of the calls of that name."""
+        return [value for called, value in self.calls if called == name]
+
+
+class ILogger:
+    class Severity(enum.IntEnum):
+        INTERNAL_ERROR = 0
+        ERROR = 1
+        WARNING = 2
+        INFO = 3
+
+    INTERNAL_ERROR, ERROR, WARNING, INFO = Severity
+
+
+class IProgressMonitor:
+    pass
+
+
+class Builder:
+    def __init__(self, trt: FakeTensorRT, logger: Any) -> None:
+        self.trt, self.logger = trt, logger
+        if trt.fail == "builder":
+            logger.log(ILogger.ERROR, GPU_ERROR)
+            raise TypeError("pybind11::init(): factory function returned nullptr")
+
+    def create_network(self, flags: int) -> Network:
+        self.trt.calls.append(("create_network", flags))
+        return Network()
+
+    def create_builder_config(self) -> Config:
+        return Config(self.trt)
+
+    def create_optimization_profile(self) -> Profile:
+        return Profile(self.trt)
+
+    def build_serialized_network(self, network: Network, config: Config) -> bytes | None:
+        monitor = config.progress_monitor
+        monitor.phase_start("Building engine", None, self.trt.steps)
+        going = True
+        for step in range(self.trt.steps):
+            going = going and monitor.step_complete("Building engine", step)
+        monitor.phase_finish("Building engine")
+        self.logger.log(ILogger.INFO, "informs")
+        self.logger.log(ILogger.WARNING, "warns")
+        if not going:
+            self.logger.log(ILogger.ERROR, "Build canceled by user")
+            return None
+        if self.trt.fail == "build":
+            for text in self.trt.says:
+                self.logger.log(ILogger.ERROR, text)
+            return None
+        if config.cache is not None:
+            config.cache.data += self.trt.new_entries
+        return self.trt.plan
+
+
+class OnnxParser:
+    def __init__(self, trt: FakeTensorRT, network: Network, logger: Any) -> None:
+        self.trt, self.network, self.logger = trt, network, logger
+        self.num_errors = 0
+
+    def parse_from_file(self, path: str) -> bool:
+        assert isinstance(path, str)
+        if self.trt.fail == "parse":
+            for text in self.trt.says:
+                self.logger.log(ILogger.ERROR, text)
+            self.num_errors = len(self.trt.parser_errors)
+            return False
+        inputs, outputs = read_onnx_io(Path(path))
+        self.network.inputs = [Tensor(self.trt, one) for one in inputs]
+        self.network.outputs = [Tensor(self.trt, one) for one in outputs]
+        return True
+
+    def get_error(self, index: int) -> SimpleNamespace:
+        return self.trt.parser_errors[index]
+
+
+class Tensor:
+    is_shape_tensor = False
+
+    def __init__(self, trt: FakeTensorRT, info: Any) -> None:
+        self.name = info.name
+        self.shape = tuple(-1 if side is None else side for side in info.shape)
+        self.dtype = trt.DataType[DTYPES[info.dtype]]
+
+    def get_dimension_name(self, index: int) -> str | None:
+        return "batch" if self.shape[index] < 0 else None
+
+
+class Network:
+    def __init__(self) -> None:
+        self.inputs: list[Tensor] = []
+        self.outputs: list[Tensor] = []
+        self.layers = [SimpleNamespace(name="conv_1", metadata="[ONNX Layer: /stem/conv]")]
+
+    num_inputs = property(lambda self: len(self.inputs))
+    num_outputs = property(lambda self: len(self.outputs))
+    num_layers = property(lambda self: len(self.layers))
+
+    def get_input(self, index: int) -> Tensor:
+        return self.inputs[index]
+
+    def get_output(self, index: int) -> Tensor:
+        return self.outputs[index]
+
+    def get_layer(self, index: int) -> SimpleNamespace:
+        return self.layers[index]
+
+
+class Profile:
+    def __init__(self, trt: FakeTensorRT) -> None:
+        self.trt = trt
+
+    def set_shape(self, name: str, low: Any, best: Any, high: Any) -> None:
+        self.trt.calls.append(("set_shape", (name, low, best, high)))
+
+
+class Cache:
+    def __init__(self, trt: FakeTensorRT, data: bytes) -> None:
+        self.trt = trt
+        self.data = data or CACHE_HEADER + trt.__version__.encode()
+
+    @property
+    def fits(self) -> bool:
+        """A cache of another version does not."""
+        return self.data.startswith(CACHE_HEADER + self.trt.__version__.encode())
+
+    def serialize(self) -> bytes:
+        return self.data
+
+    def combine(self, other: Cache, ignore_mismatch: bool) -> bool:
+        assert ignore_mismatch is False
+        if other.fits:
+            extra = other.data.removeprefix(CACHE_HEADER + self.trt.__version__.encode())
+            self.data += extra if extra not in self.data else b""
+        return other.fits
+
+
+class Config:
+    """Takes the attributes that the real one has, and no other."""
+
+    __slots__ = ("__dict__", "cache", "trt")
+    ATTRIBUTES = frozenset({"builder_optimization_level", "hardware_compatibility_level", "progress_monitor"})
+
+    def __init__(self, trt: FakeTensorRT) -> None:
+        object.__setattr__(self, "trt", trt)
+        object.__setattr__(self, "cache", None)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        assert name in self.ATTRIBUTES, name
+        self.trt.calls.append((name, value))
+        object.__setattr__(self, name, value)
+
+    def set_memory_pool_limit(self, pool: Any, size: int) -> None:
+        self.trt.calls.append((f"set_memory_pool_limit {pool.name}", size))
+
+    def set_flag(self, flag: Any) -> None:
+        self.trt.calls.append(("set_flag", flag.name))
+
+    def clear_flag(self, flag: Any) -> None:
+        self.trt.calls.append(("clear_flag", flag.name))
+
+    def add_optimization_profile(self, profile: Profile) -> int:
+        return -1 if self.trt.fail == "profile" else 0
+
+    def create_timing_cache(self, data: bytes) -> Cache:
+        self.trt.calls.append(("create_timing_cache", bytes(data)))
+        return Cache(self.trt, bytes(data))
+
+    def set_timing_cache(self, cache: Cache, ignore_mismatch: bool) -> bool:
+        assert ignore_mismatch is False
+        object.__setattr__(self, "cache", cache if cache.fits else None)
+        return cache.fits
