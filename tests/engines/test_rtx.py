@@ -65,13 +65,14 @@ def test_an_engine_and_its_sidecar_say_the_same(path: Path) -> None:
     assert sorted(os.listdir(path.parent)) == ["m.onnx", "m.rtx-sm86.engine", "m.rtx-sm86.engine.json"]
 
 
-def test_the_same_build_differs_in_a_few_bytes_at_most(path: Path) -> None:
-    first = build_engine(path, targets="sm86").path.read_bytes()
-    again = build_engine(path, targets="sm86").path.read_bytes()
-    # The builder writes a few bytes that differ from build to build in larger networks (docs/engines.md).
-    differing = np.count_nonzero(np.frombuffer(first, np.uint8) != np.frombuffer(again, np.uint8))
-    assert len(first) == len(again)
-    assert differing <= 64
+def test_the_same_build_gives_the_same_bytes(path: Path) -> None:
+    # In processes of their own: within one, TensorRT-RTX goes on counting the names that it makes up.
+    for name in ("first.engine", "again.engine"):
+        command = [sys.executable, "-m", "edgevision", "build", str(path), "--target", "sm86"]
+        subprocess.run([*command, "--output", str(path.with_name(name))], check=True, capture_output=True)
+    assert path.with_name("first.engine").read_bytes() == path.with_name("again.engine").read_bytes()
+    sidecars = [json.loads(path.with_name(f"{name}.engine.json").read_text()) for name in ("first", "again")]
+    assert sidecars[0] == sidecars[1]
 
 
 def test_every_target_alone_and_together(path: Path) -> None:
@@ -274,6 +275,21 @@ def test_an_interrupt_ends_the_build_and_leaves_nothing(path: Path) -> None:
     )
     assert done.returncode == 42, done.stderr
     assert os.listdir(path.parent) == ["m.onnx"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_a_killed_build_leaves_the_old_engine_as_it_was(path: Path) -> None:
+    built = build_engine(path, targets="sm86")
+    before = {file: file.read_bytes() for file in path.parent.iterdir()}
+    script = (
+        "import os, signal; from edgevision.engines import build_engine\n"
+        "def progress(share, phase): share > 0.9 and os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"build_engine({str(path)!r}, targets='sm86', progress=progress)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=False, timeout=120)
+    assert done.returncode == -9
+    assert {file: file.read_bytes() for file in path.parent.iterdir()} == before
+    assert read_engine_header(built.path).key == built.key
 
 
 def test_builds_in_several_threads_wait_for_each_other(path: Path) -> None:
