@@ -11,12 +11,21 @@ from typing import Any
 import torch
 
 from edgevision.errors import EdgeVisionError, MissingDependencyError, ModelFileError
+from edgevision.export.ultralytics_library import import_ultralytics
 
 __all__ = ["load_checkpoint"]
 
 # Classes that a checkpoint may name beside plain data: layers of the libraries people train with. Their instances
 # are rebuilt from their attributes without a call to their constructors or to any function.
-_LAYER_PACKAGES = ("torch.nn.modules.", "ultralytics.nn.")
+_LAYER_PACKAGES = (
+    "torch.nn.modules.",
+    "torchvision.models.",
+    "torchvision.ops.",
+    "timm.layers.",
+    "timm.models.",
+    "segmentation_models_pytorch.",
+    "ultralytics.nn.",
+)
 _PLAIN_CLASSES = {
     "pathlib.Path",
     "pathlib.PosixPath",
@@ -30,13 +39,17 @@ def load_checkpoint(path: str | PathLike[str], *, trust: bool = False) -> Any:
     """What the file holds: a state_dict, a dict of them, or a pickled module.
 
     Plain data is read with torch's weights-only reader. Where the file also names classes, they are admitted when
-    they are layers of torch.nn or ultralytics.nn; anything else is refused, because unpickling it could run code.
+    they are layers of torch.nn or of a library that models come from (torchvision, timm, Ultralytics,
+    segmentation-models-pytorch); anything else is refused, because unpickling it could run code. A .safetensors file
+    is a state_dict and can hold no code.
     trust: unpickle whatever it holds. Only for files from people you would run a program from.
-    Raises ModelFileError for a missing, foreign or refused file, MissingDependencyError when it needs ultralytics.
+    Raises ModelFileError for a missing, foreign or refused file, MissingDependencyError when it needs a library.
     """
     source = Path(path)
     if not source.is_file():
         raise ModelFileError(f"there is no checkpoint {source}")
+    if source.suffix == ".safetensors":
+        return _load_safetensors(source)
     if trust:
         return torch.load(source, map_location="cpu", weights_only=False)
     try:
@@ -51,6 +64,18 @@ def load_checkpoint(path: str | PathLike[str], *, trust: bool = False) -> Any:
             f"{source} cannot be read as a PyTorch checkpoint without running code in it: {first}; "
             f"if you trust where it comes from, say so with trust=True (--trust-checkpoint)"
         ) from None
+
+
+def _load_safetensors(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+    except ImportError:
+        raise MissingDependencyError("safetensors", "export", f"reading {path.name}") from None
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ModelFileError(f"{path} is no safetensors file: {error}") from None
 
 
 def _admitted_classes(path: Path) -> list[type]:
@@ -73,6 +98,8 @@ def _is_admitted_name(name: str) -> bool:
 
 def _import_class(name: str, path: Path) -> type:
     module_name, _, class_name = name.rpartition(".")
+    if module_name.startswith("ultralytics."):
+        import_ultralytics(f"reading {path.name}")
     try:
         found = getattr(importlib.import_module(module_name), class_name)
     except ImportError as error:

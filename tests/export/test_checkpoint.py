@@ -66,6 +66,18 @@ def test_a_broken_file_is_a_model_file_error(tmp_path: Path, content: bytes) -> 
         load_checkpoint(tmp_path / "a.pt")
 
 
+def test_safetensors_are_read_as_a_state_dict(tmp_path: Path) -> None:
+    safetensors = pytest.importorskip("safetensors.torch", reason="safetensors is not installed")
+    weights = torch.nn.Linear(2, 3).state_dict()
+    safetensors.save_file(weights, tmp_path / "a.safetensors")
+    found = load_checkpoint(tmp_path / "a.safetensors")
+    assert sorted(found) == ["bias", "weight"]
+    assert torch.equal(found["weight"], weights["weight"])
+    (tmp_path / "b.safetensors").write_bytes(b"nothing of the kind")
+    with pytest.raises(ModelFileError, match=r"b\.safetensors is no safetensors file"):
+        load_checkpoint(tmp_path / "b.safetensors")
+
+
 def test_a_missing_file_is_a_model_file_error(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="there is no checkpoint"):
         load_checkpoint(tmp_path / "none.pt")
