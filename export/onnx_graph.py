@@ -130,9 +130,9 @@ def _trace_dynamo(
 
 
 def _takes_any(module: torch.nn.Module) -> bool:
-    """Whether forward takes `*inputs`: torch.export then wants their shapes as one argument's."""
-    parameters = inspect.signature(module.forward).parameters.values()
-    return any(one.kind is inspect.Parameter.VAR_POSITIONAL for one in parameters)
+    """Whether forward takes `*inputs` from the first on: torch.export then wants their shapes as one argument's."""
+    first = next(iter(inspect.signature(module.forward).parameters.values()), None)
+    return first is not None and first.kind is inspect.Parameter.VAR_POSITIONAL
 
 
 def _dimension(axis: Axis, made: dict[str, Any]) -> Any:

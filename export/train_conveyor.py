@@ -43,7 +43,8 @@ from edgevision.export.conveyor_eval import (
 from edgevision.export.conveyor_loss import Targets
 from edgevision.export.conveyor_trainer import Team, Trainer, save_atomically
 from edgevision.export.conveyor_yolo import checkpoint_of
-from edgevision.export.yolo import YoloExport, export_yolo
+from edgevision.export.pipeline import ExportResult
+from edgevision.export.yolo import export_yolo
 
 VALIDATION_SEED = 3_000_000  # first seed of the scenes looked at while training
 
@@ -131,7 +132,7 @@ def train(trainer: Trainer, samples: Samples, options: argparse.Namespace) -> No
         trainer.save(options.output / "last.pt")
 
 
-def write_report(trainer: Trainer, options: argparse.Namespace, pictures: int, done: YoloExport) -> None:
+def write_report(trainer: Trainer, options: argparse.Namespace, pictures: int, done: ExportResult) -> None:
     """conveyor_yolo.json: what was trained, how, and how well the exported file does on held-out scenes."""
     team = trainer.team.size
     with ev.load(done.path) as model:
@@ -164,7 +165,7 @@ def write_report(trainer: Trainer, options: argparse.Namespace, pictures: int, d
             "stills": summarise(*stills),
             "clips": summarise(*clips),
         },
-        "onnx_against_torch": [asdict(row) for row in done.parity],
+        "onnx_against_torch": [asdict(tensor) for row in done.parity for tensor in row.tensors],
     }
     text = json.dumps(report, indent=2) + "\n"
     (options.output / "conveyor_yolo.json").write_text(text, encoding="ascii")
@@ -181,7 +182,7 @@ def run(rank: int, options: argparse.Namespace, size: int, files: list[Path]) ->
     if rank == 0:
         checkpoint = options.output / "conveyor_yolo.pt"
         save_atomically(checkpoint_of(trainer.average, CLASS_NAMES), checkpoint)
-        done = export_yolo(checkpoint, dynamic_batch=True)
+        done = export_yolo(checkpoint, checkpoint.with_suffix(".onnx"), dynamic_batch=True)
         write_report(trainer, options, len(samples.images), done)
     trainer.team.close()
 
