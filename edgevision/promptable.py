@@ -114,7 +114,7 @@ class PromptableModel:
         points: (N, 2), x, y in image pixels (a pixel's index names its centre).
         labels: (N,), 1 for a point of the object and 0 for one that is not of it; None: all are of it.
         box:    (4,), x1, y1, x2, y2 around the object, image pixels.
-        mask:   float (h, w), `low_res_logits` of an earlier answer, to refine it; best together with points or a box.
+        mask:   float (h, w), `low_res_logits` of an earlier answer, to refine it together with points or a box.
         multimask: True gives every candidate, for a prompt of several readings (one point on a shirt: shirt or
             person). False gives one mask, better for a prompt that leaves no doubt. A network of one mask gives that.
         Raises InputError for a prompt that does not fit, or before `set_image`; BackendError when the runtime fails.

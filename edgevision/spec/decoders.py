@@ -246,8 +246,7 @@ DECODERS: Mapping[str, DecoderInfo] = {
             ),
             "pad_boxes": ParamInfo(
                 False,
-                "true: a padding point follows every prompt, and two stand for a mask alone (SAM 2). false: one follows "
-                "points without a box (SAM)",
+                "true: a padding point follows every prompt (SAM 2). false: it follows points without a box (SAM)",
             ),
             "via_canvas": ParamInfo(
                 False,

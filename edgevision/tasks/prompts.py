@@ -16,16 +16,14 @@ __all__ = ["Prompt", "check_boxes", "check_prompt", "layout_points"]
 _TOP_LEFT, _BOTTOM_RIGHT, _PADDING = 2.0, 3.0, -1.0
 """Labels beside 0 (not of the object) and 1 (of the object), as docs/spec.md has them."""
 
-_NO_PROMPT = (
-    "predict needs a prompt: points=[[x, y], ...], box=[x1, y1, x2, y2], mask=, or some of them together"
-)
+_NO_PROMPT = "predict needs a prompt: points=[[x, y], ...], box=[x1, y1, x2, y2], or both"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prompt:
-    """What tells one object from the rest of the image.
+    """What tells one object from the rest of the image; a mask alone is none, it refines points or a box.
 
-    points_xy: float32 (N, 2), image pixels; N may be 0 where there is a box or a mask.
+    points_xy: float32 (N, 2), image pixels; N may be 0 where there is a box.
     labels:    float32 (N,): 1 of the object, 0 not of it.
     box_xyxy:  float32 (4,), image pixels, or None.
     mask:      (h, w) logits of an earlier answer, or None.
@@ -53,8 +51,9 @@ def check_prompt(
     """
     if points is None and labels is not None:
         raise InputError(f"labels belong to points, and there are none; {_NO_PROMPT}")
-    if points is None and box is None and mask is None:
-        raise InputError(_NO_PROMPT)
+    if points is None and box is None:
+        hint = "" if mask is None else "; mask= refines it"
+        raise InputError(f"{_NO_PROMPT}{hint}")
     points_xy = np.zeros((0, 2), np.float32) if points is None else _check_points(points, image_hw)
     return Prompt(
         points_xy,
@@ -91,17 +90,17 @@ def layout_points(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Coordinates (N, 2) in pixels of the network's input, and labels (N,): points, box corners, padding.
 
-    pad_boxes: whether padding also follows a prompt with a box, and stands for one that is a mask alone.
+    pad_boxes: whether a padding point also follows a prompt with a box.
     """
     points, labels = [prompt.points_xy], [prompt.labels]
     if prompt.box_xyxy is not None:
         points.append(prompt.box_xyxy.reshape(2, 2))
         labels.append(np.array([_TOP_LEFT, _BOTTOM_RIGHT], np.float32))
     coords = placement.points_to_model(np.concatenate(points))
-    alone = len(coords) == 0
-    padding = 1 + alone if pad_boxes else int(prompt.box_xyxy is None and not alone)
-    coords = np.concatenate([coords, np.zeros((padding, 2), np.float32)])
-    return coords, np.concatenate([*labels, np.full(padding, _PADDING, np.float32)])
+    if prompt.box_xyxy is None or pad_boxes:
+        coords = np.concatenate([coords, np.zeros((1, 2), np.float32)])
+        labels.append(np.array([_PADDING], np.float32))
+    return coords, np.concatenate(labels)
 
 
 def _check_points(points: Any, image_hw: tuple[int, int]) -> NDArray[np.float32]:
