@@ -13,6 +13,7 @@ __all__ = [
     "InputError",
     "MissingDependencyError",
     "ModelFileError",
+    "RandomWeightsWarning",
     "SpecError",
 ]
 
@@ -39,6 +40,10 @@ class BackendError(EdgeVisionError, RuntimeError):
 
 class EdgeVisionWarning(UserWarning):
     """Something was done otherwise than asked: slower, or with other results. `strict=True` makes it an error."""
+
+
+class RandomWeightsWarning(EdgeVisionWarning):
+    """A model was loaded whose weights were never trained: it serves to measure time, its results mean nothing."""
 
 
 class MissingDependencyError(EdgeVisionError, ImportError):

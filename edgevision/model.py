@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from os import PathLike
@@ -14,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.backends.base import Session
-from edgevision.backends.registry import open_session
-from edgevision.errors import InputError
+from edgevision.backends.registry import check_backend, installed_backends, open_session
+from edgevision.errors import InputError, RandomWeightsWarning
 from edgevision.promptable import PromptableModel
 from edgevision.results import Result
 from edgevision.spec import ModelSpec, find_part, resolve_model
@@ -45,10 +46,12 @@ class Model:
         options: RunOptions | None = None,
         frame_format: str = "bgr",
     ) -> None:
-        """spec, session: as `load` opens them. options: None takes the spec's thresholds."""
+        """spec, session: as `load` opens them, which also sets `form`: the numbers that the network computes with,
+        "fp32", "fp16", "int8" or "int8-trt", or "" where nothing tells. options: None takes the spec's thresholds."""
         check_tensors(spec, session.inputs)
         self.spec = spec
         self.session = session
+        self.form = ""
         self.timings = Timings()
         self.options = options or _default_options(spec)
         self._frame_format = frame_format
@@ -159,7 +162,9 @@ class Model:
 
     def clone(self) -> Model:
         """A model for another thread: the weights are shared, the buffers and timings are its own."""
-        return Model(self.spec, self.session.clone(), options=self.options, frame_format=self._frame_format)
+        made = Model(self.spec, self.session.clone(), options=self.options, frame_format=self._frame_format)
+        made.form = self.form
+        return made
 
     def close(self) -> None:
         """Give back the network and its buffers; the model cannot be called afterwards."""
@@ -178,7 +183,8 @@ class Model:
 
     def __repr__(self) -> str:
         height, width = self.spec.inputs[0].size_hw
-        return f"Model(task={self.task!r}, input={height}x{width}, device={self.device!r})"
+        form = f"form={self.form!r}, " if self.form else ""
+        return f"Model(task={self.task!r}, input={height}x{width}, {form}device={self.device!r})"
 
     def _override(self, **changes: Any) -> RunOptions:
         return override_options(
@@ -191,6 +197,7 @@ def load(
     device: str = "auto",
     *,
     backend: str | None = None,
+    form: str | None = None,
     spec: ModelSpec | str | PathLike[str] | None = None,
     frame_format: str = "bgr",
     confidence: float | None = None,
@@ -205,6 +212,8 @@ def load(
     path:    a bundle folder or a .onnx file, with edgevision's or Ultralytics' metadata.
     device:  "auto" or "cpu".
     backend: "onnxruntime" or "openvino"; None takes the first that is installed, in this order.
+    form:    which of a bundle's files: "fp32", "fp16" or "int8"; None takes the fastest that runs well on the device (see
+        docs/bundle.md). `Model.form` tells which it is.
     spec:    how to use a network that does not say it itself: a ModelSpec, or a JSON file that holds one.
     frame_format: "bgr" (OpenCV's order) or "rgb": the channel order of the frames that will be given.
     confidence, iou, max_detections, classes, class_agnostic: replace the spec's thresholds.
@@ -218,7 +227,14 @@ def load(
         "classes": classes,
         "class_agnostic": class_agnostic,
     }
-    file = resolve_model(path, spec=spec)
+    file = resolve_model(
+        path,
+        spec=spec,
+        form=form,
+        runtimes=installed_backends() if backend is None else [check_backend(backend)],
+        device="cuda" if str(device).startswith("cuda") else "cpu",
+    )
+    backend = backend or file.runtime or None
     with ExitStack() as opened:
 
         def open_network(network: Path) -> Session:
@@ -235,7 +251,14 @@ def load(
         else:
             model = Model(file.spec, session, frame_format=frame_format)
             model.options = model._override(**thresholds)
+        model.form = file.form
         opened.pop_all()
+    if file.spec.source.random_weights:
+        warnings.warn(
+            f"the weights of {file.path} are random: it serves to measure time, its results mean nothing",
+            RandomWeightsWarning,
+            stacklevel=2,
+        )
     return model
 
 

@@ -45,6 +45,7 @@ class PromptableModel:
         self.spec = spec
         self.encoder = encoder
         self.decoder = decoder
+        self.form = ""
         self.timings = Timings()
         self._frame_format = frame_format
         self._task = PromptableTask(
@@ -183,6 +184,7 @@ class PromptableModel:
         except BaseException:
             encoder.close()
             raise
+        twin.form = self.form
         if self._placement is not None:
             twin._embedding = twin._task.embed(self._embedding, twin.decoder.input_buffer)
             twin._placement = self._placement

@@ -10,6 +10,11 @@ import pytest
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
+def pytest_configure(config):
+    # Most networks in the tests are untrained; tests of the warning itself ask for it.
+    config.addinivalue_line("filterwarnings", "ignore:the weights of .* are random")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     """With EDGEVISION_REQUIRE_ALL=1 a test that skips for a missing library fails instead."""

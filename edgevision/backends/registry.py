@@ -15,7 +15,15 @@ from edgevision.backends.options import OnnxRuntimeOptions, OpenVinoOptions, par
 from edgevision.errors import InputError, MissingDependencyError, ModelFileError
 from edgevision.spec.load import ENGINE_SUFFIXES
 
-__all__ = ["BACKENDS", "Backend", "BackendStatus", "available_backends", "open_session"]
+__all__ = [
+    "BACKENDS",
+    "Backend",
+    "BackendStatus",
+    "available_backends",
+    "check_backend",
+    "installed_backends",
+    "open_session",
+]
 
 
 @dataclass(frozen=True)
@@ -86,6 +94,18 @@ def available_backends() -> tuple[BackendStatus, ...]:
     return tuple(_look_for(name, backend) for name, backend in BACKENDS.items())
 
 
+def check_backend(name: str) -> str:
+    """The name; InputError, with those there are, when it names no backend."""
+    if name not in BACKENDS:
+        raise InputError(f"there is no backend {name!r}; the backends are {', '.join(BACKENDS)}")
+    return name
+
+
+def installed_backends() -> tuple[str, ...]:
+    """Names of the runtimes that can be used, in order of preference."""
+    return tuple(one.name for one in available_backends() if one.available)
+
+
 def open_session(
     model: str | PathLike[str] | bytes, *, backend: str | None = None, device: str = "auto", **options: Any
 ) -> Session:
@@ -97,8 +117,8 @@ def open_session(
     Raises InputError for an unknown backend, device or option, ModelFileError for a path that is no file of a network,
     MissingDependencyError when the runtime is not installed, BackendError when it refuses the network or the device.
     """
-    if backend is not None and backend not in BACKENDS:
-        raise InputError(f"there is no backend {backend!r}; the backends are {', '.join(BACKENDS)}")
+    if backend is not None:
+        check_backend(backend)
     _refuse_engine(model)
     return BACKENDS[backend or _choose_backend(model)].open(model, device, options)
 

@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from edgevision.engines.plan_header import HEADER_BYTES, parse_plan_header
-from edgevision.errors import SpecError
+from edgevision.errors import InputError, SpecError
 from edgevision.spec import (
     find_model,
+    is_bundle,
     load_spec,
+    read_bundle,
     read_engine_header,
     read_onnx_header,
     read_onnx_io,
     spec_to_json,
 )
+from edgevision.spec.bundle import MANIFEST_NAME
 from edgevision.spec.files import file_sha256
 
 __all__ = ["add_parser"]
@@ -35,14 +38,18 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("model", metavar="MODEL", help="a .onnx file, an engine or a bundle folder")
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
+    parser.add_argument(
+        "--verify", action="store_true", help="of a bundle: read every file and compare it with its SHA-256"
+    )
     parser.set_defaults(handler=_inspect)
 
 
 def _inspect(options: argparse.Namespace) -> int:
-    facts = _facts(Path(options.model))
+    facts = _facts(Path(options.model), options.verify)
     if options.json:
         print(json.dumps(facts, indent=2))
         return 0
+    _print_bundle(facts)
     print(f"file      {facts['path']}  ({facts['bytes']:,} bytes)")
     print(f"sha256    {facts['sha256']}")
     if "ir_version" in facts:
@@ -73,9 +80,31 @@ def _inspect(options: argparse.Namespace) -> int:
     return 0
 
 
-def _facts(given: Path) -> dict[str, Any]:
+def _print_bundle(facts: dict[str, Any]) -> None:
+    for one in facts.get("bundle", ()):
+        what = f"{one['role']} {one['form']}".strip()
+        runs = f"  for {', '.join(one['runtimes'])}" if one["runtimes"] else ""
+        print(f"bundle    {one['file']}  ({one['bytes']:,} bytes, {what}){runs}")
+    if facts.get("verified"):
+        print(f"verified  all {len(facts['bundle'])} files are as they were written")
+
+
+def _bundle_facts(given: Path, verify: bool) -> dict[str, Any]:
+    """What the manifest lists; with `verify`, ModelFileError for a file that is not as it was written."""
+    if not is_bundle(given):
+        if verify:
+            raise InputError(f"--verify compares a bundle with its {MANIFEST_NAME}, and {given} has none")
+        return {}
+    bundle = read_bundle(given)
+    if verify:
+        bundle.verify()
+    return {"bundle": [asdict(one) for one in bundle.files], "verified": verify}
+
+
+def _facts(given: Path, verify: bool) -> dict[str, Any]:
     path, kind = find_model(given)
     facts: dict[str, Any] = {
+        **_bundle_facts(given, verify),
         "path": str(path),
         "bytes": path.stat().st_size,
         "sha256": file_sha256(path),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from edgevision import __version__
 from edgevision.cli import build, demo, doctor, export, inspect, run
-from edgevision.errors import EdgeVisionError
+from edgevision.errors import EdgeVisionError, EdgeVisionWarning
 
 __all__ = ["main"]
 
@@ -31,6 +33,23 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status: 0 done, 1 failed with a message on stderr, 2 wrong usage, 130 interrupted."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    with warnings.catch_warnings():
+        shown = warnings.showwarning
+        warnings.showwarning = lambda *what: _show_warning(shown, *what)
+        return _run(given)
+
+
+def _show_warning(
+    shown: Callable[..., None], message: Warning | str, category: type[Warning], *where: Any
+) -> None:
+    """Our own warnings are words to the user; a place in our source would only hide them."""
+    if issubclass(category, EdgeVisionWarning):
+        print(f"edgevision: warning: {message}", file=sys.stderr)
+    else:
+        shown(message, category, *where)
+
+
+def _run(given: list[str]) -> int:
     try:
         if given[:1] == ["export"]:
             return export.run_export(given[1:])

@@ -39,10 +39,15 @@ def parse_classes(text: str) -> list[int | str]:
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """--device --backend --threads --precision --spec."""
+    """--device --backend --form --threads --precision --spec."""
     group = parser.add_argument_group("model")
     group.add_argument("--device", default="auto", help="auto or cpu (default: auto)")
     group.add_argument("--backend", help="onnxruntime or openvino (default: the first installed)")
+    group.add_argument(
+        "--form",
+        metavar="F",
+        help="of a bundle: fp32, fp16 or int8 (default: the fastest that runs well here)",
+    )
     group.add_argument("--threads", type=positive_int, metavar="N", help="threads of the runtime")
     group.add_argument("--precision", help="OpenVINO only: float32 (default), bfloat16, float16 or auto")
     group.add_argument("--spec", metavar="FILE", help="JSON spec of a model that does not carry one")
@@ -50,7 +55,8 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 def model_options(options: argparse.Namespace) -> dict[str, Any]:
     """Keyword arguments of `edgevision.load` from the options above."""
-    chosen: dict[str, Any] = {"device": options.device, "backend": options.backend, "spec": options.spec}
+    names = ("device", "backend", "form", "spec")
+    chosen: dict[str, Any] = {name: getattr(options, name) for name in names}
     for name in ("threads", "precision"):
         if getattr(options, name) is not None:
             chosen[name] = getattr(options, name)

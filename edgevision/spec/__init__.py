@@ -1,5 +1,6 @@
 """The model spec: what a network expects and what its outputs mean."""
 
+from edgevision.spec.bundle import Bundle, BundleFile, bundle_part, is_bundle, read_bundle
 from edgevision.spec.decoders import DECODERS, TASKS, DecoderInfo, ParamInfo, decoder_params, extra_channels
 from edgevision.spec.engine import (
     EngineHeader,
@@ -8,6 +9,7 @@ from edgevision.spec.engine import (
     read_engine_header,
     write_engine_sidecar,
 )
+from edgevision.spec.forms import FORM_ORDER
 from edgevision.spec.image_input import COLORS, DTYPES, FILTERS, LAYOUTS, ImageInput
 from edgevision.spec.json_codec import SPEC_FORMAT, SPEC_VERSION, spec_from_json, spec_to_json
 from edgevision.spec.load import (
@@ -31,11 +33,14 @@ __all__ = [
     "DECODERS",
     "DTYPES",
     "FILTERS",
+    "FORM_ORDER",
     "LAYOUTS",
     "METADATA_KEY",
     "SPEC_FORMAT",
     "SPEC_VERSION",
     "TASKS",
+    "Bundle",
+    "BundleFile",
     "Decoder",
     "DecoderInfo",
     "EngineHeader",
@@ -49,13 +54,16 @@ __all__ = [
     "Source",
     "TensorInfo",
     "Thresholds",
+    "bundle_part",
     "decoder_params",
     "engine_sidecar_path",
     "extra_channels",
     "find_model",
     "find_part",
+    "is_bundle",
     "is_ultralytics",
     "load_spec",
+    "read_bundle",
     "read_engine_header",
     "read_onnx_header",
     "read_onnx_io",

@@ -187,9 +187,12 @@ def describe_file(
     )
 
 
-def bundle_part(path: str | os.PathLike[str], role: str, form: str = "fp32") -> Path:
+def bundle_part(
+    path: str | os.PathLike[str], role: str, form: str = "fp32", *, suffix: str = ".onnx"
+) -> Path:
     """The file of a bundle's further network, in this form, or in fp32 where the bundle has no other.
 
+    suffix: of the file's name; an engine's part is an engine where there is one.
     Raises ModelFileError when the bundle has no such part, or its file is missing or of another size.
     """
     bundle = read_bundle(path)
@@ -197,7 +200,8 @@ def bundle_part(path: str | os.PathLike[str], role: str, form: str = "fp32") -> 
     if not found:
         roles = ", ".join(dict.fromkeys(one.role for one in bundle.files if one.form))
         raise ModelFileError(f"the bundle {bundle.folder} has no network {role!r}; it has: {roles or 'none'}")
-    return bundle.path_of(found[0])
+    alike = [one for one in found if one.file.endswith(suffix)]
+    return bundle.path_of((alike or list(found))[0])
 
 
 def _check_word(path: str, value: object) -> None:

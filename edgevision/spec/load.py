@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISDIR
 
-from edgevision.errors import ModelFileError, SpecError
-from edgevision.spec.bundle import bundle_part, is_bundle, read_bundle
+from edgevision.errors import InputError, ModelFileError, SpecError
+from edgevision.spec.bundle import MANIFEST_NAME, bundle_part, is_bundle, read_bundle
 from edgevision.spec.engine import (
     ENGINE_FORMAT,
     PART_ENGINE,
@@ -17,10 +18,12 @@ from edgevision.spec.engine import (
     read_engine_header,
 )
 from edgevision.spec.files import check_exists, read_small
+from edgevision.spec.forms import choose_file
 from edgevision.spec.json_codec import SPEC_FORMAT, spec_from_dict, spec_to_json
 from edgevision.spec.model_spec import ModelSpec
 from edgevision.spec.onnx_io import read_onnx_io
 from edgevision.spec.onnx_metadata import read_onnx_header, write_onnx_metadata
+from edgevision.spec.onnx_numbers import read_onnx_numbers
 from edgevision.spec.strict_json import MAX_TEXT_BYTES, parse_json
 from edgevision.spec.ultralytics import is_ultralytics, spec_from_ultralytics
 
@@ -35,26 +38,41 @@ _GIVE_ONE = "give one: ev.load(path, spec='spec.json'), or export the checkpoint
 
 @dataclass(frozen=True, slots=True)
 class ModelFile:
-    """A model found: the file to run, its spec, and its kind, "onnx" or "engine"."""
+    """A model found: the file to run, its spec, and its kind, "onnx" or "engine".
+
+    form:    what it computes with: "fp32", "fp16", "int8", "int8-trt"; "" where nothing tells.
+    runtime: the backend to run it with; "" where the bundle leaves the choice open.
+    """
 
     path: Path
     spec: ModelSpec
     kind: str
+    form: str = ""
+    runtime: str = ""
 
 
 def resolve_model(
-    path: str | os.PathLike[str], *, spec: ModelSpec | str | os.PathLike[str] | None = None
+    path: str | os.PathLike[str],
+    *,
+    spec: ModelSpec | str | os.PathLike[str] | None = None,
+    form: str | None = None,
+    runtimes: Sequence[str] = (),
+    device: str = "cpu",
 ) -> ModelFile:
     """The model that a path means: a bundle folder, a .onnx file or an engine.
 
     spec: the spec to use instead of the file's own, or the path of one.
+    form, runtimes, device: which of a bundle's forms, see forms.choose_file; a lone file has no choice of forms.
     Raises ModelFileError when there is no such file, no model in the folder, or it is of another kind;
-    SpecError when the model has no spec, or a malformed one.
+    SpecError when the model has no spec, or a malformed one; InputError for a form that is not there.
     """
-    file, kind = find_model(path)
+    file, entry, runtime = _find(Path(path), form, runtimes, device)
+    kind = "engine" if file.suffix in ENGINE_SUFFIXES else "onnx"
     if spec is None:
-        return ModelFile(file, _engine_spec(file) if kind == "engine" else _onnx_spec(file), kind)
-    return ModelFile(file, spec if isinstance(spec, ModelSpec) else load_spec(spec), kind)
+        spec = _engine_spec(file) if kind == "engine" else _onnx_spec(file)
+    elif not isinstance(spec, ModelSpec):
+        spec = load_spec(spec)
+    return ModelFile(file, spec, kind, entry or _form_of(file, kind), runtime)
 
 
 def load_spec(path: str | os.PathLike[str]) -> ModelSpec:
@@ -77,16 +95,43 @@ def write_spec(
 
 
 def find_model(path: str | os.PathLike[str]) -> tuple[Path, str]:
-    """The file that a path means, and its kind, "onnx" or "engine"; its spec is not read.
+    """The file that a path means, and its kind, "onnx" or "engine"; its spec is not read. Of a bundle, its float form.
 
     Raises ModelFileError as `resolve_model` does.
     """
-    path = Path(path)
-    if S_ISDIR(check_exists(path).st_mode):
+    file, _, _ = _find(Path(path), None, (), "cpu")
+    return file, "engine" if file.suffix in ENGINE_SUFFIXES else "onnx"
+
+
+def _find(path: Path, form: str | None, runtimes: Sequence[str], device: str) -> tuple[Path, str, str]:
+    """The file to run, its form and its runtime, as far as a bundle's manifest tells them."""
+    is_folder = S_ISDIR(check_exists(path).st_mode)
+    if is_folder and is_bundle(path):
+        bundle = read_bundle(path)
+        file, runtime = choose_file(bundle, form=form, runtimes=runtimes, device=device)
+        return bundle.path_of(file), file.form, runtime
+    if form is not None:
+        what = f"a folder without {MANIFEST_NAME}" if is_folder else "one file"
+        raise InputError(
+            f"form={form!r} chooses among the forms of a bundle, and {path} is {what}; leave it out"
+        )
+    if is_folder:
         path = _find_in_folder(path)
     if path.suffix == ".json":
         raise ModelFileError(f"{path} is a JSON file, not a model; load the .onnx or .engine file beside it")
-    return path, "engine" if path.suffix in ENGINE_SUFFIXES else "onnx"
+    return path, "", ""
+
+
+def _form_of(file: Path, kind: str) -> str:
+    """The form of a file: by the bundle that it lies in, else by its own content."""
+    if is_bundle(file.parent):
+        for one in read_bundle(file.parent).files:
+            if one.file == file.name:
+                return one.form
+    if kind == "engine":
+        key = read_engine_header(file).key
+        return key.precision if key is not None else ""
+    return read_onnx_numbers(file).precision
 
 
 def find_part(model: str | os.PathLike[str], role: str) -> Path:
@@ -97,7 +142,7 @@ def find_part(model: str | os.PathLike[str], role: str) -> Path:
     path = Path(model)
     if is_bundle(path.parent):
         forms = [one.form for one in read_bundle(path.parent).files if one.file == path.name]
-        return bundle_part(path.parent, role, *forms)
+        return bundle_part(path.parent, role, *forms, suffix=path.suffix)
     part = path.with_name(role + path.suffix)
     if not part.is_file():
         raise ModelFileError(
