@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from edgevision.errors import InputError
 from edgevision.geometry import Placement
 from edgevision.ops._checks import as_contiguous, check_output, describe
+from edgevision.ops._dispatch import native
 from edgevision.ops.reference import masks_binary as reference
 
 __all__ = ["CROPS", "MaskCrops", "assemble_masks"]
 
-_kernels: ModuleType = reference
+_kernels: ModuleType = reference if native is None else native
 
 
 class _Region(NamedTuple):

@@ -23,6 +23,7 @@ __all__ = ["label_map_to_image", "upsample_argmax", "upsample_masks"]
 
 _kernels: ModuleType = reference if native is None else native
 _LABELS = (np.dtype(np.uint8), np.dtype(np.int32), np.dtype(np.int64))
+_FLOAT32_MAX = float(np.finfo(np.float32).max)
 _MAX_SIDE = 1 << 24  # what the kernels' 32-bit indices hold with room to spare
 
 
@@ -112,8 +113,8 @@ def upsample_masks(
         raise InputError(f"logits must have at least one row and column, got {values.shape}")
     if values.strides[2] != values.itemsize and values.shape[2] > 1:
         values = np.ascontiguousarray(values)
-    if not math.isfinite(threshold):
-        raise InputError(f"threshold must be finite, got {threshold!r}")
+    if not abs(threshold) <= _FLOAT32_MAX:
+        raise InputError(f"threshold must be a number that float32 holds, got {threshold!r}")
     size = _size(image_hw)
     via = (0, 0) if via_hw is None else _size(via_hw, "via_hw")
     roi = _check_roi(roi_yxhw, values.shape[1:] if via_hw is None else via)
@@ -125,7 +126,7 @@ def upsample_masks(
     masks = (
         np.empty((len(values), *size), np.bool_) if out is None else _check_mask_out(out, len(values), size)
     )
-    reference.upsample_masks(values, *roi, *via, threshold, masks.view(np.uint8))
+    _kernels.upsample_masks(values, *roi, *via, threshold, masks.view(np.uint8))
     return masks
 
 

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from edgevision.errors import InputError
 from edgevision.ops._checks import as_contiguous, describe
+from edgevision.ops._dispatch import native
 from edgevision.ops.reference import masks_rle as reference
 
 __all__ = ["decode_rle", "encode_rle", "rle_area", "rle_from_bytes", "rle_to_bytes"]
 
-_kernels: ModuleType = reference
+_kernels: ModuleType = reference if native is None else native
 _MAX_PIXELS = 0xFFFFFFFF  # a count is 32 bits
 
 

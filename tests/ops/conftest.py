@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from edgevision.ops import boxes, candidates, masks, nms, queries, scores
+from edgevision.ops import boxes, candidates, instance_masks, masks, nms, queries, rle, scores
 from edgevision.ops._dispatch import native
 from edgevision.ops.reference import boxes as reference_boxes
 from edgevision.ops.reference import masks as reference_masks
+from edgevision.ops.reference import masks_binary as reference_masks_binary
+from edgevision.ops.reference import masks_rle as reference_masks_rle
 from edgevision.ops.reference import nms as reference_nms
 from edgevision.ops.reference import scores as reference_scores
 
@@ -18,6 +20,8 @@ REFERENCES = {
     nms: reference_nms,
     scores: reference_scores,
     masks: reference_masks,
+    instance_masks: reference_masks_binary,
+    rle: reference_masks_rle,
 }
 
 

@@ -186,7 +186,8 @@ ERRORS = [
     pytest.param(
         lambda: upsample_masks(LOGITS, (8, 8), (1, 0, 8, 8), via_hw=(8, 8)), "inside that canvas", id="outside"
     ),
-    pytest.param(lambda: upsample_masks(LOGITS, (8, 8), threshold=NAN), "threshold must be finite", id="nan"),
+    pytest.param(lambda: upsample_masks(LOGITS, (8, 8), threshold=NAN), "threshold must be a number", id="nan"),
+    pytest.param(lambda: upsample_masks(LOGITS, (8, 8), threshold=1e39), "that float32 holds", id="huge"),
     pytest.param(
         lambda: upsample_masks(LOGITS, (8, 8), out=np.zeros((3, 8, 8), np.float32)),
         r"out must be writeable C-contiguous bool or uint8 \(3, 8, 8\), got float32",

@@ -24,16 +24,29 @@ struct Tap {
     float weight;
 };
 
+/// The same before the weight is rounded.
+struct ExactTap {
+    std::int32_t first;
+    std::int32_t second;
+    double weight;
+};
+
 /// Bilinear with half-pixel centres (align_corners=False); positions outside the map take its border.
-EV_HD inline Tap bilinear_tap(std::int32_t index, double origin, double extent, std::int32_t size,
-                              std::int32_t source_size) {
+EV_HD inline ExactTap exact_tap(std::int32_t index, double origin, double extent, std::int32_t size,
+                                std::int32_t source_size) {
     const double center = (static_cast<double>(index) + 0.5) * extent / static_cast<double>(size);
     const double position = origin + center - 0.5;
     const double last = static_cast<double>(source_size - 1);
     const double bounded = position > 0.0 ? (position < last ? position : last) : 0.0;
     const double base = std::floor(bounded);
     const auto first = static_cast<std::int32_t>(base);
-    return {first, first < source_size - 1 ? first + 1 : first, static_cast<float>(bounded - base)};
+    return {first, first < source_size - 1 ? first + 1 : first, bounded - base};
+}
+
+EV_HD inline Tap bilinear_tap(std::int32_t index, double origin, double extent, std::int32_t size,
+                              std::int32_t source_size) {
+    const ExactTap tap = exact_tap(index, origin, extent, size, source_size);
+    return {tap.first, tap.second, static_cast<float>(tap.weight)};
 }
 
 /// The source pixel that holds the centre of destination pixel `index`; outside the map, its border.

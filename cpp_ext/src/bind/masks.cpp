@@ -2,8 +2,8 @@
 
 #include <limits>
 
-#include "arrays.h"
 #include "bind.h"
+#include "masks_shared.h"
 #include "thread_scratch.h"
 
 using namespace nanobind::literals;
@@ -19,11 +19,6 @@ constexpr const char* kLabelsMessage =
 
 thread_local Scratch mask_scratch;
 
-std::int32_t side(std::size_t extent, const char* message) {
-    require(extent > 0 && extent <= (std::size_t{1} << 24), message);
-    return static_cast<std::int32_t>(extent);
-}
-
 template <class L>
 LabelView<L> view_labels(const WriteArray& out) {
     require(out.ndim() == 2 && has_dtype<L>(out.dtype()) && (out.shape(1) == 1 || out.stride(1) == 1),
@@ -34,13 +29,6 @@ LabelView<L> view_labels(const WriteArray& out) {
     view.width = side(out.shape(1), kLabelsMessage);
     view.row_stride = static_cast<std::ptrdiff_t>(out.stride(0));
     return view;
-}
-
-Roi make_roi(double y, double x, double height, double width) {
-    require(std::isfinite(y) && std::isfinite(x) && std::isfinite(height) && std::isfinite(width) &&
-                height > 0.0 && width > 0.0,
-            "roi must be finite, its height and width above 0");
-    return {y, x, height, width};
 }
 
 template <class T, class L>
@@ -110,6 +98,8 @@ void bind_masks(nb::module_& module) {
                "roi_height"_a, "roi_width"_a, array("out"));
     module.def("resize_labels", &resize_labels_array, array("label_map"), "roi_y"_a, "roi_x"_a,
                "roi_height"_a, "roi_width"_a, array("out"));
+    bind_binary_masks(module);
+    bind_rle(module);
 }
 
 }  // namespace ev::bind

@@ -67,7 +67,8 @@ def assemble_masks(
     """(windows, offsets, data) of edgevision.ops.instance_masks.MaskCrops.
 
     crop_prototypes: logits outside the box, times gain, plus offset, times scale, are 0; else the pixels
-    outside the box are. The roi and via_height, via_width are those of upsample_masks.
+    outside the box are. The roi and via_height, via_width are those of upsample_masks; these are 0 with
+    crop_prototypes.
     """
     _, height, width = prototypes.shape
     rows = _taps(image_height, roi_y, roi_height, via_height, height)
@@ -95,9 +96,9 @@ def assemble_masks(
         inside = _Taps(rows.indices[:, y1:y2], rows.weights[:, y1:y2])
         across = _Taps(columns.indices[:, x1:x2], columns.weights[:, x1:x2])
         crops.append(_above(logits, inside, across, np.float32(0.0)).astype(np.uint8).ravel())
-    left, top, right, bottom = windows.T.astype(np.int64)
+    sizes = (windows[:, 2:] - windows[:, :2]).astype(np.int64)
     offsets = np.zeros(len(boxes) + 1, np.int64)
-    np.cumsum((right - left) * (bottom - top), out=offsets[1:])
+    np.cumsum(sizes[:, 0] * sizes[:, 1], out=offsets[1:])
     return windows, offsets, np.concatenate(crops)
 
 
@@ -138,19 +139,18 @@ def _above(values: Floats, rows: _Taps, columns: _Taps, threshold: np.float32) -
 
     Where all values it reads are above it, or none is, that decides without computing.
     """
-    sides = values > threshold
     with np.errstate(all="ignore"):
         blended = _weighted(values[rows.indices], rows.weights[:, :, None])
         means = _weighted(blended[:, columns.indices].swapaxes(0, 1), columns.weights[:, None, :])
-    below_each = sides[rows.indices]
-    everywhere = below_each.all(axis=0)[:, columns.indices].all(axis=1)
-    somewhere = below_each.any(axis=0)[:, columns.indices].any(axis=1)
-    return np.asarray(everywhere | (somewhere & (means > threshold)))
+    read = (values > threshold)[rows.indices]  # (K, height, source width)
+    everywhere = np.logical_and.reduce(np.logical_and.reduce(read)[:, columns.indices], axis=1)
+    somewhere = np.logical_or.reduce(np.logical_or.reduce(read)[:, columns.indices], axis=1)
+    return np.asarray(everywhere | (somewhere & (means > threshold)), np.bool_)
 
 
 def _weighted(values: Floats, weights: Floats) -> Floats:
     """The sum over the first axis, one after another: float32, as the kernel adds."""
-    total = weights[0] * values[0]
+    total = np.asarray(weights[0] * values[0], np.float32)
     for weight, value in zip(weights[1:], values[1:], strict=True):
         total = total + weight * value
     return total

@@ -1,0 +1,90 @@
+// Masks from low-resolution logits: 1 where an interpolated logit is above a threshold.
+//
+// A mask is decided row by row from the small map, and only pixels between regions are interpolated.
+#pragma once
+
+#include "ev/masks.h"
+
+namespace ev {
+
+/// What a pixel reads on one axis: source indices, the least of them first and the greatest last, and their
+/// weights. Neither end ever falls from one pixel to the next.
+template <int K>
+struct Taps {
+    std::int32_t index[K];
+    float weight[K];
+};
+
+/// How pixels of one axis lie in the source: a bilinear resize of `extent` source pixels from `origin` to
+/// `size`; with `via_size` that of the source to via_size pixels first, whose pixels origin and extent then
+/// are, whole.
+struct AxisMap {
+    double origin, extent;
+    std::int32_t size;
+    std::int32_t via_size;
+    std::int32_t source_size;
+};
+
+/// One bilinear resize: two taps.
+EV_HD inline void find_taps(const AxisMap& axis, std::int32_t index, Taps<2>* taps) {
+    const Tap tap = bilinear_tap(index, axis.origin, axis.extent, axis.size, axis.source_size);
+    taps->index[0] = tap.first;
+    taps->index[1] = tap.second;
+    taps->weight[0] = 1.0F - tap.weight;
+    taps->weight[1] = tap.weight;
+}
+
+/// Two resizes one after another are linear too: the two taps of each of the second one's two taps.
+EV_HD inline void find_taps(const AxisMap& axis, std::int32_t index, Taps<4>* taps) {
+    const auto origin = static_cast<std::int32_t>(axis.origin);
+    const auto extent = static_cast<std::int32_t>(axis.extent);
+    const ExactTap outer = exact_tap(index, 0.0, axis.extent, axis.size, extent);
+    const std::int32_t via[2] = {origin + outer.first, origin + outer.second};
+    const double share[2] = {1.0 - outer.weight, outer.weight};
+    int k = 0;
+    for (int i = 0; i < 2; ++i) {
+        const ExactTap inner =
+            exact_tap(via[i], 0.0, static_cast<double>(axis.source_size), axis.via_size, axis.source_size);
+        taps->index[k] = inner.first;
+        taps->weight[k++] = static_cast<float>(share[i] * (1.0 - inner.weight));
+        taps->index[k] = inner.second;
+        taps->weight[k++] = static_cast<float>(share[i] * inner.weight);
+    }
+}
+
+template <int K>
+EV_HD inline bool same_sources(const Taps<K>& a, const Taps<K>& b) {
+    bool same = true;
+    for (int k = 0; k < K; ++k) same = same && a.index[k] == b.index[k];
+    return same;
+}
+
+/// A map of logits, or a part of one whose first pixel is (top, left); rows contiguous.
+template <class T>
+struct SourceView {
+    const T* data;
+    std::int32_t top, left;
+    std::int32_t height, width;
+    std::ptrdiff_t row_stride;
+
+    const T* row(std::int32_t index) const { return data + (index - top) * row_stride; }
+};
+
+/// A mask to write, `height` rows of `width`, one after another.
+struct MaskView {
+    std::uint8_t* data;
+    std::int32_t height, width;
+};
+
+/// Bytes of scratch, aligned to 64, for write_mask from a source of at most this size to a width of at most
+/// this.
+std::size_t mask_scratch_size(std::int32_t source_height, std::int32_t source_width, std::int32_t width);
+
+/// Writes 1 where the sum of a pixel's weighted logits is above the threshold, else 0; rows before columns,
+/// each sum in the order of the taps. Where all logits that a pixel reads are above it, or none is, that
+/// decides. `rows` and `columns` are those of the mask's pixels.
+template <class T, int K>
+void write_mask(const SourceView<T>& source, const Taps<K>* rows, const Taps<K>* columns, float threshold,
+                const MaskView& mask, std::byte* scratch);
+
+}  // namespace ev

@@ -1,0 +1,81 @@
+// Instance masks from prototypes: an object's logits are a weighted sum of maps that all objects share.
+//
+// Each object costs its own window: sums only where a pixel of it reads, then one pass to the image's pixels.
+#pragma once
+
+#include "ev/masks_binary.h"
+
+namespace ev {
+
+/// Half-open pixel ranges; all 0 when empty.
+struct Window {
+    std::int32_t x1, y1, x2, y2;
+
+    std::int64_t area() const { return std::int64_t{x2 - x1} * (y2 - y1); }
+};
+
+struct Range {
+    std::int32_t begin, end;
+};
+
+/// The pixels p of [0, size) with first <= p < last.
+EV_HD inline Range pixels_between(float first, float last, std::int32_t size) {
+    const float bound = static_cast<float>(size);
+    const float low = std::ceil(first);
+    const float high = std::ceil(last);
+    const std::int32_t begin = low > 0.0F ? (low < bound ? static_cast<std::int32_t>(low) : size) : 0;
+    const std::int32_t end = high > 0.0F ? (high < bound ? static_cast<std::int32_t>(high) : size) : 0;
+    return begin < end ? Range{begin, end} : Range{0, 0};
+}
+
+/// Image pixels to prototype pixels on one axis, by way of the model's input, in the roundings of training
+/// code that scales float32 boxes.
+struct PrototypeAxis {
+    double gain, offset;
+    float scale;
+};
+
+EV_HD inline float to_prototype(float value, const PrototypeAxis& axis) {
+    return static_cast<float>(static_cast<double>(value) * axis.gain + axis.offset) * axis.scale;
+}
+
+/// Prototypes (count, height, width), rows contiguous. Strides in elements, of either sign.
+template <class T>
+struct PrototypeView {
+    const T* data;
+    std::int32_t count, height, width;
+    std::ptrdiff_t map_stride, row_stride;
+};
+
+/// Where boxes cut. With `in_prototypes`, which takes two taps an axis, logits outside are 0; else pixels of
+/// the image outside are.
+struct CropRule {
+    bool in_prototypes;
+    PrototypeAxis x, y;
+};
+
+/// The taps of every row and column of the image.
+template <int K>
+struct ImageTaps {
+    const Taps<K>* rows;
+    const Taps<K>* columns;
+    std::int32_t height, width;
+};
+
+/// The image's pixels that an object's mask can have, from its box x1, y1, x2, y2 in image pixels; `inside`
+/// is the part of the prototypes, of this size, that counts.
+template <int K>
+Window find_window(const float* box, const CropRule& rule, const ImageTaps<K>& taps, std::int32_t height,
+                   std::int32_t width, Window* inside);
+
+/// Bytes of scratch, aligned to 64, for assemble_mask.
+template <class T>
+std::size_t assemble_scratch_size(const PrototypeView<T>& prototypes, std::int32_t image_width);
+
+/// Writes the mask of a window that is not empty, row by row. `coefficients`: one a prototype; sums are taken
+/// in their order.
+template <class T, int K>
+void assemble_mask(const PrototypeView<T>& prototypes, const float* coefficients, const Window& inside,
+                   const ImageTaps<K>& taps, const Window& window, std::uint8_t* mask, std::byte* scratch);
+
+}  // namespace ev

@@ -1,0 +1,218 @@
+// Masks above a threshold, and instance masks.
+#include "ev/masks_binary.h"
+
+#include <optional>
+
+#include "ev/masks_instances.h"
+#include "masks_shared.h"
+#include "thread_scratch.h"
+
+using namespace nanobind::literals;
+
+namespace ev::bind {
+namespace {
+
+constexpr const char* kLogitsMessage =
+    "logits must be float32 or float16 (masks, height, width) with contiguous rows";
+constexpr const char* kOutMessage = "out must be C-contiguous uint8 (masks, height, width)";
+constexpr const char* kPrototypesMessage =
+    "prototypes must be float32 or float16 (prototypes, height, width) with contiguous rows";
+constexpr const char* kCoefficientsMessage =
+    "coefficients must be C-contiguous float32 (objects, prototypes)";
+constexpr const char* kBoxesMessage = "boxes must be C-contiguous float32 (objects, 4)";
+constexpr const char* kImageMessage = "image height or width out of range";
+constexpr const char* kViaMessage = "via size out of range";
+
+thread_local Scratch taps_scratch;  // in use while row_scratch is
+thread_local Scratch row_scratch;
+
+AxisMap axis_map(double origin, double extent, std::int32_t size, std::int64_t via_size,
+                 std::int32_t source) {
+    AxisMap axis{origin, extent, size, 0, source};
+    if (via_size != 0) {
+        axis.via_size = side(via_size, kViaMessage);
+        require(origin >= 0.0 && extent >= 1.0 && origin + extent <= static_cast<double>(axis.via_size) &&
+                    std::floor(origin) == origin && std::floor(extent) == extent,
+                "roi must be whole pixels inside the via size");
+    }
+    return axis;
+}
+
+/// Taps of all rows and columns, in taps_scratch.
+template <int K>
+ImageTaps<K> make_taps(const AxisMap& rows, const AxisMap& columns) {
+    const auto size = static_cast<std::size_t>(rows.size) + static_cast<std::size_t>(columns.size);
+    auto* taps = reinterpret_cast<Taps<K>*>(taps_scratch.reserve(size * sizeof(Taps<K>)));
+    for (std::int32_t y = 0; y < rows.size; ++y) find_taps(rows, y, taps + y);
+    for (std::int32_t x = 0; x < columns.size; ++x) find_taps(columns, x, taps + rows.size + x);
+    return {taps, taps + rows.size, rows.size, columns.size};
+}
+
+/// Calls `use` with a null pointer whose type says how many taps an axis takes.
+template <class Use>
+void with_taps(const AxisMap& rows, const AxisMap& columns, Use&& use) {
+    require((rows.via_size == 0) == (columns.via_size == 0), "via needs both its sizes");
+    if (rows.via_size == 0) {
+        use(make_taps<2>(rows, columns));
+    } else {
+        use(make_taps<4>(rows, columns));
+    }
+}
+
+template <class T>
+void upsample(const ReadArray& logits, std::uint8_t* out, const AxisMap& rows, const AxisMap& columns,
+              float threshold) {
+    const auto* data = static_cast<const T*>(logits.data());
+    const std::size_t count = logits.shape(0);
+    const auto mask_stride = static_cast<std::ptrdiff_t>(logits.stride(0));
+    const auto row_stride = static_cast<std::ptrdiff_t>(logits.stride(1));
+    const std::ptrdiff_t mask_size = std::ptrdiff_t{rows.size} * columns.size;
+    nb::gil_scoped_release released;
+    std::byte* scratch =
+        row_scratch.reserve(mask_scratch_size(rows.source_size, columns.source_size, columns.size));
+    with_taps(rows, columns, [&](const auto& taps) {
+        for (std::size_t i = 0; i < count; ++i, data += mask_stride, out += mask_size) {
+            const SourceView<T> source{data, 0, 0, rows.source_size, columns.source_size, row_stride};
+            write_mask(source, taps.rows, taps.columns, threshold, MaskView{out, rows.size, columns.size},
+                       scratch);
+        }
+    });
+    row_scratch.trim();
+    taps_scratch.trim();
+}
+
+void upsample_masks(const ReadArray& logits, double roi_y, double roi_x, double roi_height, double roi_width,
+                    std::int64_t via_height, std::int64_t via_width, float threshold, const WriteArray& out) {
+    require(logits.ndim() == 3 && (logits.size() == 0 || logits.shape(2) == 1 || logits.stride(2) == 1),
+            kLogitsMessage);
+    require(out.ndim() == 3 && out.shape(0) == logits.shape(0), kOutMessage);
+    auto* masks = elements<std::uint8_t>(out, kOutMessage);
+    const Roi roi = make_roi(roi_y, roi_x, roi_height, roi_width);
+    const AxisMap rows = axis_map(roi.y, roi.height, side(out.shape(1), kOutMessage), via_height,
+                                  side(logits.shape(1), kLogitsMessage));
+    const AxisMap columns = axis_map(roi.x, roi.width, side(out.shape(2), kOutMessage), via_width,
+                                     side(logits.shape(2), kLogitsMessage));
+    with_float_type(logits.dtype(), kLogitsMessage, [&](auto* type) {
+        using T = std::remove_const_t<std::remove_pointer_t<decltype(type)>>;
+        upsample<T>(logits, masks, rows, columns, threshold);
+    });
+}
+
+/// One mask an object, in one block: where each begins, its window, the pixels.
+struct Crops {
+    std::size_t count;
+    ResultBlock block;
+    std::int64_t* offsets;
+    Window* windows;
+    std::uint8_t* data;
+
+    Crops(std::size_t objects, std::size_t pixels)
+        : count(objects),
+          block((objects + 1) * sizeof(std::int64_t) + objects * sizeof(Window) + pixels),
+          offsets(block.take<std::int64_t>(objects + 1)),
+          windows(block.take<Window>(objects)),
+          data(block.take<std::uint8_t>(pixels)) {}
+
+    nb::tuple to_python() {
+        const nb::capsule owner = block.release();
+        static_assert(sizeof(Window) == 4 * sizeof(std::int32_t));
+        return nb::make_tuple(as_numpy(reinterpret_cast<std::int32_t*>(windows), count, 4, owner),
+                              as_numpy(offsets, count + 1, owner),
+                              as_numpy(data, static_cast<std::size_t>(offsets[count]), owner));
+    }
+};
+
+/// What find_window says of an object.
+struct Place {
+    Window window;
+    Window inside;
+};
+
+template <class T, int K>
+void assemble(const PrototypeView<T>& prototypes, const float* coefficients, const float* boxes,
+              std::size_t count, const CropRule& rule, const ImageTaps<K>& taps,
+              std::optional<Crops>* result) {
+    const std::size_t places_size = (count * sizeof(Place) + 63) / 64 * 64;
+    std::byte* memory = row_scratch.reserve(places_size + assemble_scratch_size(prototypes, taps.width));
+    auto* places = reinterpret_cast<Place*>(memory);
+    std::int64_t pixels = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+        places[i].window =
+            find_window(boxes + 4 * i, rule, taps, prototypes.height, prototypes.width, &places[i].inside);
+        pixels += places[i].window.area();
+    }
+    result->emplace(count, static_cast<std::size_t>(pixels));
+    Crops& crops = **result;
+    crops.offsets[0] = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+        const Window& window = places[i].window;
+        crops.windows[i] = window;
+        crops.offsets[i + 1] = crops.offsets[i] + window.area();
+        if (window.area() == 0) continue;
+        assemble_mask(prototypes, coefficients + i * static_cast<std::size_t>(prototypes.count),
+                      places[i].inside, taps, window, crops.data + crops.offsets[i], memory + places_size);
+    }
+    row_scratch.trim();
+    taps_scratch.trim();
+}
+
+template <class T>
+PrototypeView<T> view_prototypes(const ReadArray& array) {
+    PrototypeView<T> view{};
+    view.data = static_cast<const T*>(array.data());
+    view.count = side(array.shape(0), kPrototypesMessage);
+    view.height = side(array.shape(1), kPrototypesMessage);
+    view.width = side(array.shape(2), kPrototypesMessage);
+    view.map_stride = static_cast<std::ptrdiff_t>(array.stride(0));
+    view.row_stride = static_cast<std::ptrdiff_t>(array.stride(1));
+    return view;
+}
+
+nb::tuple assemble_masks(const ReadArray& coefficients, const ReadArray& prototypes, const ReadArray& boxes,
+                         bool crop_prototypes, double gain_y, double gain_x, double offset_y, double offset_x,
+                         double scale_y, double scale_x, double roi_y, double roi_x, double roi_height,
+                         double roi_width, std::int64_t via_height, std::int64_t via_width,
+                         std::int64_t image_height, std::int64_t image_width) {
+    require(prototypes.ndim() == 3 && (prototypes.shape(2) == 1 || prototypes.stride(2) == 1),
+            kPrototypesMessage);
+    require(coefficients.ndim() == 2 && coefficients.shape(1) == prototypes.shape(0), kCoefficientsMessage);
+    const std::size_t count = coefficients.shape(0);
+    // So many windows of the largest image are fewer pixels than 64 bits count.
+    require(count < std::size_t{1} << 15, "too many objects");
+    require(boxes.ndim() == 2 && boxes.shape(0) == count && boxes.shape(1) == 4, kBoxesMessage);
+    const auto* weights = elements<float>(coefficients, kCoefficientsMessage);
+    const auto* corners = elements<float>(boxes, kBoxesMessage);
+    const Roi roi = make_roi(roi_y, roi_x, roi_height, roi_width);
+    const AxisMap rows = axis_map(roi.y, roi.height, side(image_height, kImageMessage), via_height,
+                                  side(prototypes.shape(1), kPrototypesMessage));
+    const AxisMap columns = axis_map(roi.x, roi.width, side(image_width, kImageMessage), via_width,
+                                     side(prototypes.shape(2), kPrototypesMessage));
+    require(!crop_prototypes || rows.via_size == 0,
+            "prototypes are cropped in one resize, without a via size");
+    const CropRule rule{crop_prototypes,
+                        {gain_x, offset_x, static_cast<float>(scale_x)},
+                        {gain_y, offset_y, static_cast<float>(scale_y)}};
+    std::optional<Crops> result;
+    with_float_type(prototypes.dtype(), kPrototypesMessage, [&](auto* type) {
+        using T = std::remove_const_t<std::remove_pointer_t<decltype(type)>>;
+        const auto view = view_prototypes<T>(prototypes);
+        nb::gil_scoped_release released;
+        with_taps(rows, columns,
+                  [&](const auto& taps) { assemble(view, weights, corners, count, rule, taps, &result); });
+    });
+    return result->to_python();
+}
+
+}  // namespace
+
+void bind_binary_masks(nb::module_& module) {
+    const auto array = [](const char* name) { return nb::arg(name).noconvert(); };
+    module.def("upsample_masks", &upsample_masks, array("logits"), "roi_y"_a, "roi_x"_a, "roi_height"_a,
+               "roi_width"_a, "via_height"_a, "via_width"_a, "threshold"_a, array("out"));
+    module.def("assemble_masks", &assemble_masks, array("coefficients"), array("prototypes"), array("boxes"),
+               "crop_prototypes"_a, "gain_y"_a, "gain_x"_a, "offset_y"_a, "offset_x"_a, "scale_y"_a,
+               "scale_x"_a, "roi_y"_a, "roi_x"_a, "roi_height"_a, "roi_width"_a, "via_height"_a,
+               "via_width"_a, "image_height"_a, "image_width"_a);
+}
+
+}  // namespace ev::bind

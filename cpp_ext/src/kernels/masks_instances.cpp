@@ -1,0 +1,125 @@
+#include "ev/masks_instances.h"
+
+#include <algorithm>
+
+#include "scratch.h"
+
+namespace ev {
+namespace {
+
+/// The least and the greatest source with a weight above 0, as a range. A tap always has one.
+template <int K>
+Range weighted_sources(const Taps<K>& taps) {
+    Range range{taps.index[K - 1], taps.index[0] + 1};
+    for (int k = 0; k < K; ++k) {
+        if (!(taps.weight[k] > 0.0F)) continue;
+        range.begin = std::min(range.begin, taps.index[k]);
+        range.end = std::max(range.end, taps.index[k] + 1);
+    }
+    return range;
+}
+
+/// The range of pixels that read one of `sources` with a weight above 0.
+template <int K>
+Range pixels_reading(const Taps<K>* taps, std::int32_t size, const Range& sources) {
+    if (sources.begin == sources.end) return {0, 0};
+    const Taps<K>* begin = std::partition_point(
+        taps, taps + size, [&](const Taps<K>& tap) { return weighted_sources(tap).end <= sources.begin; });
+    const Taps<K>* end = std::partition_point(
+        begin, taps + size, [&](const Taps<K>& tap) { return weighted_sources(tap).begin < sources.end; });
+    if (begin == end) return {0, 0};
+    return {static_cast<std::int32_t>(begin - taps), static_cast<std::int32_t>(end - taps)};
+}
+
+/// sums[x] += the weighted prototypes of one row, one prototype after another.
+template <class T>
+void add_prototypes(const PrototypeView<T>& prototypes, const float* coefficients, const T* first,
+                    std::int32_t count, float* sums) {
+    std::int32_t m = 0;
+    // Four at a time: the sums are loaded and stored a quarter as often, the order of additions stays.
+    for (; m + 4 <= prototypes.count; m += 4) {
+        const T* a = first + m * prototypes.map_stride;
+        const T* b = a + prototypes.map_stride;
+        const T* c = b + prototypes.map_stride;
+        const T* d = c + prototypes.map_stride;
+        const float* w = coefficients + m;
+        for (std::int32_t x = 0; x < count; ++x) {
+            float sum = sums[x] + w[0] * to_float(a[x]);
+            sum = sum + w[1] * to_float(b[x]);
+            sum = sum + w[2] * to_float(c[x]);
+            sums[x] = sum + w[3] * to_float(d[x]);
+        }
+    }
+    for (; m < prototypes.count; ++m) {
+        const T* a = first + m * prototypes.map_stride;
+        for (std::int32_t x = 0; x < count; ++x) sums[x] = sums[x] + coefficients[m] * to_float(a[x]);
+    }
+}
+
+}  // namespace
+
+template <int K>
+Window find_window(const float* box, const CropRule& rule, const ImageTaps<K>& taps, std::int32_t height,
+                   std::int32_t width, Window* inside) {
+    Range rows{0, height};
+    Range columns{0, width};
+    Range image_rows = pixels_between(box[1], box[3], taps.height);
+    Range image_columns = pixels_between(box[0], box[2], taps.width);
+    if (rule.in_prototypes) {
+        rows = pixels_between(to_prototype(box[1], rule.y), to_prototype(box[3], rule.y), height);
+        columns = pixels_between(to_prototype(box[0], rule.x), to_prototype(box[2], rule.x), width);
+        image_rows = pixels_reading(taps.rows, taps.height, rows);
+        image_columns = pixels_reading(taps.columns, taps.width, columns);
+    }
+    *inside = {columns.begin, rows.begin, columns.end, rows.end};
+    if (image_rows.begin == image_rows.end || image_columns.begin == image_columns.end) return {0, 0, 0, 0};
+    return {image_columns.begin, image_rows.begin, image_columns.end, image_rows.end};
+}
+
+template <class T>
+std::size_t assemble_scratch_size(const PrototypeView<T>& prototypes, std::int32_t image_width) {
+    const auto pixels =
+        static_cast<std::size_t>(prototypes.height) * static_cast<std::size_t>(prototypes.width);
+    return ScratchArena::size_of<float>(pixels) +
+           mask_scratch_size(prototypes.height, prototypes.width, image_width);
+}
+
+template <class T, int K>
+void assemble_mask(const PrototypeView<T>& prototypes, const float* coefficients, const Window& inside,
+                   const ImageTaps<K>& taps, const Window& window, std::uint8_t* mask, std::byte* scratch) {
+    // The prototype pixels that the window reads, and of these the ones that count.
+    const Window read{taps.columns[window.x1].index[0], taps.rows[window.y1].index[0],
+                      taps.columns[window.x2 - 1].index[K - 1] + 1,
+                      taps.rows[window.y2 - 1].index[K - 1] + 1};
+    const Window sum{std::max(read.x1, inside.x1), std::max(read.y1, inside.y1), std::min(read.x2, inside.x2),
+                     std::min(read.y2, inside.y2)};
+    const std::int32_t width = read.x2 - read.x1;
+    const auto pixels = static_cast<std::size_t>(read.area());
+    ScratchArena arena(scratch);
+    auto* logits = arena.take<float>(pixels);
+    std::fill_n(logits, pixels, 0.0F);
+    for (std::int32_t y = sum.y1; y < sum.y2; ++y) {
+        add_prototypes(prototypes, coefficients, prototypes.data + y * prototypes.row_stride + sum.x1,
+                       sum.x2 - sum.x1,
+                       logits + static_cast<std::ptrdiff_t>(y - read.y1) * width + (sum.x1 - read.x1));
+    }
+    const SourceView<float> source{logits, read.y1, read.x1, read.y2 - read.y1, width, width};
+    write_mask(source, taps.rows + window.y1, taps.columns + window.x1, 0.0F,
+               MaskView{mask, window.y2 - window.y1, window.x2 - window.x1}, arena.take<std::byte>(0));
+}
+
+#define EV_ASSEMBLE(K)                                                                            \
+    template Window find_window(const float*, const CropRule&, const ImageTaps<K>&, std::int32_t, \
+                                std::int32_t, Window*);                                           \
+    template void assemble_mask(const PrototypeView<float>&, const float*, const Window&,         \
+                                const ImageTaps<K>&, const Window&, std::uint8_t*, std::byte*);   \
+    template void assemble_mask(const PrototypeView<Half>&, const float*, const Window&,          \
+                                const ImageTaps<K>&, const Window&, std::uint8_t*, std::byte*);
+EV_ASSEMBLE(2)
+EV_ASSEMBLE(4)
+#undef EV_ASSEMBLE
+
+template std::size_t assemble_scratch_size(const PrototypeView<float>&, std::int32_t);
+template std::size_t assemble_scratch_size(const PrototypeView<Half>&, std::int32_t);
+
+}  // namespace ev

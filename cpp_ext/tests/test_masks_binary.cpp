@@ -1,0 +1,229 @@
+// Masks above a threshold and instance masks without Python, against the rule applied pixel by pixel. Buffers
+// have exactly the size the contract asks for.
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "check.h"
+#include "ev/masks_binary.h"
+#include "ev/masks_instances.h"
+
+namespace {
+
+using ev::AxisMap;
+using ev::Taps;
+
+/// Pseudo-random numbers in [0, 1), the same everywhere.
+class Random {
+  public:
+    float next() {
+        state_ = state_ * 1664525U + 1013904223U;
+        return static_cast<float>(state_ >> 8) * 0x1p-24F;
+    }
+
+  private:
+    std::uint32_t state_ = 7;
+};
+
+/// Scratch of exactly `size` bytes from an address that is a multiple of 64.
+class AlignedScratch {
+  public:
+    explicit AlignedScratch(std::size_t size) : memory_(size + 63) {
+        void* start = memory_.data();
+        std::size_t space = memory_.size();
+        start_ = static_cast<std::byte*>(std::align(64, size, start, space));
+    }
+
+    std::byte* get() const { return start_; }
+
+  private:
+    std::vector<std::byte> memory_;
+    std::byte* start_;
+};
+
+template <int K>
+std::vector<Taps<K>> all_taps(const AxisMap& axis) {
+    std::vector<Taps<K>> taps(static_cast<std::size_t>(axis.size));
+    for (std::int32_t i = 0; i < axis.size; ++i) ev::find_taps(axis, i, &taps[static_cast<std::size_t>(i)]);
+    return taps;
+}
+
+/// `at(y, x)` gives the source's logit.
+template <int K, class At>
+std::uint8_t mask_plainly(const At& at, const Taps<K>& rows, const Taps<K>& columns, float threshold) {
+    bool all = true;
+    bool any = false;
+    float sum = 0.0F;
+    for (int i = 0; i < K; ++i) {
+        float blended = 0.0F;
+        for (int j = 0; j < K; ++j) {
+            const float value = at(rows.index[j], columns.index[i]);
+            all = all && value > threshold;
+            any = any || value > threshold;
+            blended = j == 0 ? rows.weight[j] * value : blended + rows.weight[j] * value;
+        }
+        sum = i == 0 ? columns.weight[i] * blended : sum + columns.weight[i] * blended;
+    }
+    return all || (any && sum > threshold) ? 1 : 0;
+}
+
+struct Size {
+    std::int32_t height;
+    std::int32_t width;
+};
+
+template <int K>
+void check_upsample(Size source, const AxisMap& rows, const AxisMap& columns, Random* random) {
+    const std::size_t pixels =
+        static_cast<std::size_t>(source.height) * static_cast<std::size_t>(source.width);
+    std::vector<float> data(pixels);
+    for (float& value : data) value = random->next() - 0.5F;
+    const auto row_taps = all_taps<K>(rows);
+    const auto column_taps = all_taps<K>(columns);
+    const float threshold = 0.125F;
+    std::vector<std::uint8_t> out(static_cast<std::size_t>(rows.size) *
+                                  static_cast<std::size_t>(columns.size));
+    const AlignedScratch scratch(ev::mask_scratch_size(source.height, source.width, columns.size));
+    const ev::SourceView<float> view{data.data(), 0, 0, source.height, source.width, source.width};
+    ev::write_mask(view, row_taps.data(), column_taps.data(), threshold,
+                   ev::MaskView{out.data(), rows.size, columns.size}, scratch.get());
+    const auto at = [&](std::int32_t y, std::int32_t x) {
+        return data[static_cast<std::size_t>(std::ptrdiff_t{y} * source.width + x)];
+    };
+    std::size_t i = 0;
+    for (const Taps<K>& row : row_taps) {
+        for (const Taps<K>& column : column_taps) {
+            CHECK(out[i++] == mask_plainly(at, row, column, threshold));
+        }
+    }
+}
+
+constexpr Size kSizes[] = {{1, 1}, {2, 3}, {7, 5}, {16, 33}, {3, 200}};
+
+void test_upsample() {
+    Random random;
+    for (const Size source : kSizes) {
+        for (const Size target : kSizes) {
+            check_upsample<2>(source, AxisMap{-1.5, 4.2, target.height, 0, source.height},
+                              AxisMap{0.7, 9.9, target.width, 0, source.width}, &random);
+            check_upsample<4>(source, AxisMap{3.0, 21.0, target.height, 24, source.height},
+                              AxisMap{0.0, 1.0, target.width, 1, source.width}, &random);
+        }
+    }
+}
+
+/// Weights of a pixel sum to 1, and composed taps of an identity are the plain ones.
+void test_taps() {
+    for (std::int32_t i = 0; i < 50; ++i) {
+        Taps<4> composed{};
+        ev::find_taps(AxisMap{5.0, 17.0, 50, 64, 16}, i, &composed);
+        float sum = 0.0F;
+        for (int k = 0; k < 4; ++k) {
+            sum += composed.weight[k];
+            CHECK(composed.index[k] >= 0 && composed.index[k] < 16);
+            CHECK(composed.index[k] >= composed.index[0] && composed.index[k] <= composed.index[3]);
+        }
+        CHECK(sum > 1.0F - 1e-6F && sum < 1.0F + 1e-6F);
+        Taps<4> identity{};
+        Taps<2> plain{};
+        ev::find_taps(AxisMap{0.0, 16.0, 50, 16, 16}, i, &identity);
+        ev::find_taps(AxisMap{0.0, 16.0, 50, 0, 16}, i, &plain);
+        CHECK(identity.index[0] == plain.index[0] && identity.index[2] == plain.index[1]);
+        CHECK(identity.weight[1] == 0.0F && identity.weight[3] == 0.0F);
+        CHECK(identity.weight[2] == plain.weight[1]);
+    }
+}
+
+template <int K>
+void check_assemble(Size source, const AxisMap& rows, const AxisMap& columns, bool in_prototypes,
+                    Random* random) {
+    constexpr std::int32_t count = 7;
+    const std::ptrdiff_t plane = std::ptrdiff_t{source.height} * source.width;
+    std::vector<float> data(static_cast<std::size_t>(count * plane));
+    for (float& value : data) value = random->next() - 0.5F;
+    std::vector<float> coefficients(count);
+    for (float& value : coefficients) value = random->next() - 0.5F;
+    const ev::PrototypeView<float> prototypes{data.data(),  count, source.height,
+                                              source.width, plane, source.width};
+    const auto row_taps = all_taps<K>(rows);
+    const auto column_taps = all_taps<K>(columns);
+    const ev::ImageTaps<K> taps{row_taps.data(), column_taps.data(), rows.size, columns.size};
+    const float x = random->next() * static_cast<float>(columns.size);
+    const float y = random->next() * static_cast<float>(rows.size);
+    const float box[4] = {x - 2.0F, y - 3.0F, x + 20.0F * random->next(), y + 9.0F * random->next()};
+    const ev::CropRule rule{in_prototypes, {1.0, 0.5, 0.25F}, {0.9, -1.0, 0.5F}};
+    ev::Window inside{};
+    const ev::Window window = ev::find_window(box, rule, taps, source.height, source.width, &inside);
+    const auto at = [&](std::int32_t row, std::int32_t column) {
+        float sum = 0.0F;
+        if (row < inside.y1 || row >= inside.y2 || column < inside.x1 || column >= inside.x2) return sum;
+        for (std::int32_t m = 0; m < count; ++m) {
+            sum = sum +
+                  coefficients[static_cast<std::size_t>(m)] *
+                      data[static_cast<std::size_t>(m * plane + std::ptrdiff_t{row} * source.width + column)];
+        }
+        return sum;
+    };
+    const auto plainly = [&](std::int32_t row, std::int32_t column) {
+        return mask_plainly(at, row_taps[static_cast<std::size_t>(row)],
+                            column_taps[static_cast<std::size_t>(column)], 0.0F);
+    };
+    if (window.area() > 0) {
+        std::vector<std::uint8_t> mask(static_cast<std::size_t>(window.area()));
+        const AlignedScratch scratch(ev::assemble_scratch_size(prototypes, columns.size));
+        ev::assemble_mask(prototypes, coefficients.data(), inside, taps, window, mask.data(), scratch.get());
+        std::size_t i = 0;
+        for (std::int32_t row = window.y1; row < window.y2; ++row) {
+            for (std::int32_t column = window.x1; column < window.x2; ++column) {
+                CHECK(mask[i++] == plainly(row, column));
+            }
+        }
+    }
+    if (!in_prototypes) return;
+    for (std::int32_t row = 0; row < rows.size; ++row) {
+        for (std::int32_t column = 0; column < columns.size; ++column) {
+            const bool within =
+                row >= window.y1 && row < window.y2 && column >= window.x1 && column < window.x2;
+            CHECK(within || plainly(row, column) == 0);
+        }
+    }
+}
+
+void test_assemble() {
+    Random random;
+    for (const Size source : kSizes) {
+        for (const Size target : kSizes) {
+            const AxisMap rows{-0.5, 8.5, target.height, 0, source.height};
+            const AxisMap columns{0.25, 30.0, target.width, 0, source.width};
+            const AxisMap via_rows{2.0, 11.0, target.height, 16, source.height};
+            const AxisMap via_columns{0.0, 40.0, target.width, 44, source.width};
+            for (int i = 0; i < 8; ++i) {
+                check_assemble<2>(source, rows, columns, i % 2 != 0, &random);
+                check_assemble<4>(source, via_rows, via_columns, false, &random);
+            }
+        }
+    }
+}
+
+void test_pixels_between() {
+    const auto is = [](const ev::Range& range, std::int32_t begin, std::int32_t end) {
+        return range.begin == begin && range.end == end;
+    };
+    CHECK(is(ev::pixels_between(1.0F, 3.0F, 10), 1, 3));
+    CHECK(is(ev::pixels_between(1.1F, 3.1F, 10), 2, 4));
+    CHECK(is(ev::pixels_between(-3e38F, 3e38F, 10), 0, 10));
+    CHECK(is(ev::pixels_between(3.0F, 1.0F, 10), 0, 0));
+    CHECK(is(ev::pixels_between(1.2F, 1.8F, 10), 0, 0));
+    const float nan = std::nanf("");
+    CHECK(is(ev::pixels_between(nan, nan, 10), 0, 0));
+}
+
+}  // namespace
+
+int main() {
+    test_taps();
+    test_upsample();
+    test_assemble();
+    test_pixels_between();
+    return ev::test::report();
+}

@@ -1,0 +1,212 @@
+"""The native kernels of masks, instance masks and run lengths give the reference's bits; bad buffers are refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edgevision.ops._dispatch import native
+from edgevision.ops.reference import masks_binary, masks_rle
+
+NAN, INF = float("nan"), float("inf")
+SPECIAL = np.array([NAN, INF, -INF, 0.0, -0.0, 1e-40, 3e38, -3e38, 1.0], np.float32)
+
+
+@pytest.fixture(autouse=True)
+def _need_native() -> None:
+    if native is None:
+        pytest.skip("the native extension is not built")
+
+
+def draw_values(data: st.DataObject, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Float32 or float16 numbers: noise, ties, sometimes special ones, now and then tiny."""
+    values = rng.normal(0, 1, shape).astype(np.float32)
+    if data.draw(st.booleans()):
+        values = np.round(values)
+    special = rng.random(shape) < data.draw(st.sampled_from([0.0, 0.0, 0.01]))
+    values[special] = rng.choice(SPECIAL, int(special.sum()))
+    values *= np.float32(data.draw(st.sampled_from([1.0, 1.0, 1e-38])))
+    with np.errstate(over="ignore"):
+        return values.astype(data.draw(st.sampled_from([np.float32, np.float16])))
+
+
+def draw_roi(data: st.DataObject, rng: np.random.Generator, hw: tuple[int, int]) -> tuple[float, ...]:
+    """(roi_y, roi_x, roi_height, roi_width, via_height, via_width) of a map of size `hw`."""
+    kind = data.draw(st.sampled_from(["whole", "anywhere", "via"]))
+    if kind == "whole":
+        return 0.0, 0.0, float(hw[0]), float(hw[1]), 0, 0
+    if kind == "anywhere":
+        return *rng.uniform(-5, 20, 2).tolist(), *rng.uniform(0.1, 60, 2).tolist(), 0, 0
+    via = rng.integers(1, 100, 2)
+    first = np.array([rng.integers(0, side) for side in via])
+    size = np.array([rng.integers(1, side + 1) for side in via - first])
+    return *first.astype(float).tolist(), *size.astype(float).tolist(), *via.tolist()
+
+
+SIDES = st.sampled_from([1, 2, 3, 7, 17, 40, 90])
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_upsampled_masks(data: st.DataObject) -> None:
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    shape = (data.draw(st.integers(0, 3)), data.draw(SIDES), data.draw(SIDES))
+    size = (shape[0], data.draw(SIDES), data.draw(SIDES))
+    logits, roi = draw_values(data, rng, shape), draw_roi(data, rng, shape[1:])
+    threshold = data.draw(st.sampled_from([0.0, -0.5, 1.0]))
+    found, expected = (np.full(size, 9, np.uint8) for _ in range(2))
+    native.upsample_masks(logits, *roi, threshold, found)
+    masks_binary.upsample_masks(logits, *roi, threshold, expected)
+    np.testing.assert_array_equal(found, expected)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_instance_masks(data: st.DataObject) -> None:
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    count, objects = data.draw(st.integers(1, 9)), data.draw(st.integers(0, 5))
+    hw, image = (data.draw(SIDES), data.draw(SIDES)), (data.draw(SIDES), data.draw(SIDES))
+    prototypes = draw_values(data, rng, (count, *hw))
+    coefficients = rng.normal(0, 1, (objects, count)).astype(np.float32)
+    boxes = rng.uniform(-10, 110, (objects, 4)).astype(np.float32)
+    boxes[:, 2:] = boxes[:, :2] + rng.uniform(-5, 80, (objects, 2))
+    if data.draw(st.booleans()):
+        boxes = np.round(boxes)
+    roi = draw_roi(data, rng, hw)
+    crop = roi[4] == 0 and data.draw(st.booleans())
+    affine = (*rng.uniform(0.2, 3, 2).tolist(), *rng.uniform(-20, 20, 2).tolist(), 0.25, float(rng.random()))
+    arguments = (coefficients, prototypes, boxes, crop, *affine, *roi, *image)
+    found = native.assemble_masks(*arguments)
+    for got, want in zip(found, masks_binary.assemble_masks(*arguments), strict=True):
+        assert got.dtype == want.dtype
+        np.testing.assert_array_equal(got, want)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_run_lengths(data: st.DataObject) -> None:
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    height, width = data.draw(st.integers(0, 20)), data.draw(st.integers(0, 70))
+    top, below, left, right = (data.draw(st.sampled_from([0, 0, 1, 5])) for _ in range(4))
+    noise = rng.integers(0, 4, (height, width), np.uint8)
+    crop = np.where(rng.random((height, width)) < data.draw(st.sampled_from([0.0, 0.05, 0.5, 1.0])), noise, 0)
+    if data.draw(st.booleans()):
+        crop = np.repeat(crop, 3, axis=0)
+    crop = crop.astype(np.uint8)
+    image = (top + crop.shape[0] + below, left + width + right)
+    found = native.encode_rle(crop, top, left, *image)
+    expected = masks_rle.encode_rle(crop, top, left, *image)
+    assert found.dtype == expected.dtype
+    np.testing.assert_array_equal(found, expected)
+    text = native.pack_rle(found)
+    assert text == masks_rle.pack_rle(found)
+    np.testing.assert_array_equal(native.unpack_rle(text), masks_rle.unpack_rle(text))
+    decoded, wanted = (np.full(image, 9, np.uint8) for _ in range(2))
+    native.decode_rle(found, decoded)
+    masks_rle.decode_rle(found, wanted)
+    np.testing.assert_array_equal(decoded, wanted)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=24) | st.text("0123456789:;<=>?@PQRSTU_`abno", max_size=24).map(str.encode))
+def test_hostile_strings(text: bytes) -> None:
+    found, expected = native.unpack_rle(text), masks_rle.unpack_rle(text)
+    assert (found is None) == (expected is None)
+    if expected is not None:
+        assert found.tolist() == expected.tolist()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(0, 2**32 - 1), max_size=30))
+def test_any_counts_as_strings(counts: list[int]) -> None:
+    runs = np.array(counts, np.uint32)
+    text = native.pack_rle(runs)
+    assert text == masks_rle.pack_rle(runs)
+    assert native.unpack_rle(text).tolist() == counts
+
+
+def test_decoding_into_rows_of_another_array() -> None:
+    frame = np.full((8, 30), 9, np.uint8)
+    native.decode_rle(np.array([3, 5, 40], np.uint32), frame[1:7, 4:12])
+    expected = np.full((6, 8), 9, np.uint8)
+    masks_rle.decode_rle(np.array([3, 5, 40], np.uint32), expected)
+    np.testing.assert_array_equal(frame[1:7, 4:12], expected)
+    frame[1:7, 4:12] = 9
+    assert (frame == 9).all()
+
+
+# ---- Buffers that the face would not pass
+
+LOGITS = np.zeros((2, 4, 5), np.float32)
+OUT = np.zeros((2, 8, 9), np.uint8)
+BOXES = np.zeros((3, 4), np.float32)
+WEIGHTS = np.zeros((3, 2), np.float32)
+ROI = (0.0, 0.0, 4.0, 5.0, 0, 0)
+AFFINE = (1.0, 1.0, 0.0, 0.0, 0.25, 0.25)
+RUNS = np.array([4, 2], np.uint32)
+
+
+def upsample(logits: Any = LOGITS, roi: Any = ROI, out: Any = OUT) -> Any:
+    return lambda: native.upsample_masks(logits, *roi, 0.0, out)
+
+
+def assemble(
+    weights: Any = WEIGHTS,
+    maps: Any = LOGITS,
+    boxes: Any = BOXES,
+    crop: bool = False,
+    roi: Any = ROI,
+    hw: Any = (8, 9),
+) -> Any:
+    return lambda: native.assemble_masks(weights, maps, boxes, crop, *AFFINE, *roi, *hw)
+
+
+ERRORS = [
+    pytest.param(upsample(LOGITS[0]), "logits must be", id="upsample-dimensions"),
+    pytest.param(upsample(LOGITS.astype(float)), "logits must be", id="upsample-double"),
+    pytest.param(upsample(LOGITS[:, :, ::2]), "contiguous rows", id="upsample-columns"),
+    pytest.param(upsample(out=OUT[:1]), "out must be", id="upsample-fewer-masks"),
+    pytest.param(upsample(out=OUT[:, :, ::2]), "out must be C-contiguous", id="upsample-out-strides"),
+    pytest.param(upsample(out=OUT[:, :0]), "out must be", id="upsample-no-rows"),
+    pytest.param(upsample(out=OUT.view(np.int8)), "out must be C-contiguous uint8", id="upsample-out-dtype"),
+    pytest.param(upsample(roi=(0.0, 0.0, NAN, 5.0, 0, 0)), "roi must be finite", id="upsample-roi"),
+    pytest.param(upsample(roi=(0.0, 0.0, 4.0, 5.0, 8, 0)), "both its sizes|inside the via", id="one-via"),
+    pytest.param(upsample(roi=(0.5, 0.0, 4.0, 5.0, 8, 8)), "whole pixels inside the via", id="fraction"),
+    pytest.param(upsample(roi=(5.0, 0.0, 4.0, 5.0, 8, 8)), "whole pixels inside the via", id="outside-via"),
+    pytest.param(upsample(roi=(0.0, 0.0, 4.0, 5.0, -8, 8)), "via size out of range", id="negative-via"),
+    pytest.param(assemble(WEIGHTS[:, :1]), "coefficients must be", id="assemble-coefficients"),
+    pytest.param(assemble(WEIGHTS.astype(np.float16)), "coefficients must be", id="assemble-halves"),
+    pytest.param(assemble(maps=LOGITS.astype(int)), "prototypes must be", id="assemble-whole-numbers"),
+    pytest.param(assemble(maps=LOGITS[:, :, ::2]), "contiguous rows", id="assemble-columns"),
+    pytest.param(assemble(boxes=BOXES[:2]), "boxes must be", id="assemble-fewer-boxes"),
+    pytest.param(assemble(boxes=BOXES.T), "boxes must be", id="assemble-turned-boxes"),
+    pytest.param(assemble(boxes=np.asfortranarray(BOXES)), "boxes must be C-contiguous", id="assemble-box-order"),
+    pytest.param(assemble(crop=True, roi=(0.0, 0.0, 8.0, 8.0, 8, 8)), "without a via size", id="assemble-crop-via"),
+    pytest.param(assemble(hw=(0, 9)), "image height or width", id="assemble-no-image"),
+    pytest.param(assemble(hw=(8, 1 << 25)), "image height or width", id="assemble-huge-image"),
+    pytest.param(
+        assemble(np.zeros((1 << 15, 2), np.float32), boxes=np.zeros((1 << 15, 4), np.float32)),
+        "too many objects",
+        id="assemble-many",
+    ),
+    pytest.param(lambda: native.encode_rle(OUT[0], 1, 0, 8, 9), "inside the image", id="encode-outside"),
+    pytest.param(lambda: native.encode_rle(OUT[0], -1, 0, 8, 9), "inside the image", id="encode-before"),
+    pytest.param(lambda: native.encode_rle(OUT[0], 2**62, 0, 2**31, 9), "pixels|inside", id="encode-far"),
+    pytest.param(lambda: native.encode_rle(OUT[0][:, ::2], 0, 0, 8, 9), "contiguous rows", id="encode-strides"),
+    pytest.param(lambda: native.encode_rle(OUT[0], 0, 0, 2**17, 2**16), "pixels", id="encode-huge"),
+    pytest.param(lambda: native.decode_rle(RUNS, OUT[0]), "sum to out's pixels", id="decode-sum"),
+    pytest.param(lambda: native.decode_rle(RUNS.view(np.int32), OUT[0]), "counts must be", id="decode-signed"),
+    pytest.param(lambda: native.decode_rle(RUNS[::-1], OUT[0, :1, :6]), "C-contiguous", id="decode-strides"),
+    pytest.param(lambda: native.decode_rle(RUNS, OUT[0]. T), "contiguous rows", id="decode-columns"),
+    pytest.param(lambda: native.pack_rle(RUNS[None]), "counts must be", id="pack-dimensions"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("call", "message"), ERRORS)
+def test_bad_buffers_are_refused(call: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call()
