@@ -10,11 +10,13 @@ import torch
 
 from edgevision.errors import ModelFileError
 
-__all__ = ["find_weights", "load_weights"]
+__all__ = ["drop_prefix", "find_weights", "load_weights"]
 
 _WEIGHT_KEYS = (
     "ema",
     "ema_state_dict",
+    "state_dict_ema",
+    "model_ema",
     "model",
     "model_state_dict",
     "state_dict",
@@ -54,7 +56,7 @@ def load_weights(
     Raises ModelFileError that names what does not fit.
     """
     wanted = module.state_dict()
-    given = _drop_prefix(weights, wanted)
+    given = drop_prefix(weights, wanted)
     lacking = [n for n in wanted if n not in given and not n.endswith(".num_batches_tracked")]
     unknown = [name for name in given if name not in wanted]
     reshaped = [
@@ -69,6 +71,19 @@ def load_weights(
     module.load_state_dict(given, strict=not any(name not in given for name in wanted))
 
 
+def drop_prefix(
+    weights: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """`weights` without the prefix that keeps their names from being the wanted ones, if one prefix does."""
+    kept = {name: value for name, value in weights.items() if name != "n_averaged"}  # torch's AveragedModel
+    while not any(name in wanted for name in kept):
+        heads = {name.partition(".")[0] for name in kept}
+        if len(heads) != 1 or not all("." in name for name in kept):
+            return dict(weights)
+        kept = {name.partition(".")[2]: value for name, value in kept.items()}
+    return kept
+
+
 def _as_weights(value: object) -> dict[str, torch.Tensor] | None:
     if isinstance(value, torch.nn.Module):
         value = value.state_dict()
@@ -77,19 +92,6 @@ def _as_weights(value: object) -> dict[str, torch.Tensor] | None:
     if not all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in value.items()):
         return None
     return dict(value)
-
-
-def _drop_prefix(
-    weights: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]
-) -> dict[str, torch.Tensor]:
-    """`weights` without the prefix that keeps their names from being the wanted ones, if one prefix does."""
-    kept = dict(weights)
-    while not any(name in wanted for name in kept):
-        heads = {name.partition(".")[0] for name in kept}
-        if len(heads) != 1 or not all("." in name for name in kept):
-            return dict(weights)
-        kept = {name.partition(".")[2]: value for name, value in kept.items()}
-    return kept
 
 
 def _first(names: list[str]) -> str:

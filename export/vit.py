@@ -1,0 +1,110 @@
+"""Export a vision transformer: ViT and DeiT to classify, DINOv2 and other image towers to embed."""
+
+from __future__ import annotations
+
+import argparse
+from os import PathLike
+from typing import Any
+
+from edgevision.errors import InputError
+from edgevision.export.classifier_arguments import (
+    add_source_arguments,
+    default_output,
+    reading_from_arguments,
+)
+from edgevision.export.classifiers import network_of, read_image_model
+from edgevision.export.network import Network
+from edgevision.export.options import (
+    ExportOptions,
+    Progress,
+    add_export_arguments,
+    options_from_arguments,
+    print_result,
+    quiet,
+    show_progress,
+)
+from edgevision.export.pipeline import ExportResult, export_network
+from edgevision.export.request import Labels, Request
+
+__all__ = ["add_arguments", "export_vit", "read_vit"]
+
+
+def read_vit(
+    source: str | PathLike[str],
+    *,
+    model: str | None = None,
+    library: str | None = None,
+    labels: Labels = None,
+    classes: int | None = None,
+    size_hw: tuple[int, int] | None = None,
+    task: str | None = None,
+    dynamic_batch: bool = False,
+    random: bool = False,
+    seed: int = 0,
+    trust: bool = False,
+) -> Network:
+    """The Network of a vision transformer of torchvision, timm or transformers.
+
+    source: a name ("vit_b_16", "vit_small_patch14_dinov2.lvd142m", "google/vit-base-patch16-224"), a file of weights
+        whose architecture `model` names, or a folder that transformers or timm wrote.
+    task: "classify" or "embed" (what the head is given); None: what the weights are for.
+    dynamic_batch: a run takes any number of images. The other arguments are those of request.Request.
+    Raises InputError, ModelFileError or MissingDependencyError, each saying what to do.
+    """
+    if task not in (None, "classify", "embed"):
+        raise InputError(f"task must be 'classify' or 'embed', got {task!r}")
+    request = Request(
+        model=model,
+        library=library,
+        labels=labels,
+        classes=classes,
+        size_hw=size_hw,
+        embed=None if task is None else task == "embed",
+        random=random,
+        seed=seed,
+        trust=trust,
+    )
+    found = read_image_model(source, request)
+    return network_of(found, dynamic_batch=dynamic_batch)
+
+
+def export_vit(
+    source: str | PathLike[str],
+    output: str | PathLike[str] | None = None,
+    *,
+    options: ExportOptions | None = None,
+    progress: Progress = quiet,
+    **reading: Any,
+) -> ExportResult:
+    """The files of a vision transformer, written once they agree with PyTorch.
+
+    output: a bundle's folder, or NAME.onnx; None: a folder here, named after the source. reading: arguments of
+    `read_vit`. Raises as that and pipeline.export_network do.
+    """
+    network = read_vit(source, **reading)
+    return export_network(network, output or default_output(source), options, progress)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this family's arguments to an argparse parser."""
+    add_source_arguments(parser)
+    parser.add_argument(
+        "--task",
+        choices=("classify", "embed"),
+        help="classes, or what the head is given (default: as trained)",
+    )
+    add_export_arguments(parser)
+    parser.set_defaults(handler=_main)
+
+
+def _main(arguments: argparse.Namespace) -> int:
+    result = export_vit(
+        arguments.source,
+        arguments.output,
+        options=options_from_arguments(arguments),
+        progress=show_progress,
+        task=arguments.task,
+        **reading_from_arguments(arguments),
+    )
+    print_result(result)
+    return 0
