@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import threading
-import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -204,7 +203,6 @@ def _run_cancellable(
             with _BUILD_LOCK:
                 results.append(build(request, monitor))
         except BaseException as error:  # raised again below, in the caller's thread
-            _forget_locals(error)
             errors.append(error)
         finally:
             done.set()
@@ -224,13 +222,6 @@ def _run_cancellable(
     if errors:
         raise errors[0]
     return results[0]
-
-
-def _forget_locals(error: BaseException | None) -> None:
-    """Frees the builder's objects in the frames of an error that is kept: at the interpreter's end they would crash it."""
-    while error is not None:
-        traceback.clear_frames(error.__traceback__)
-        error = error.__context__
 
 
 def _key_options(options: BuildOptions, ranges: dict[str, ShapeRange]) -> dict[str, bool | int | float | str]:

@@ -62,12 +62,9 @@ class BuildOptions:
 
 def check_offered(options: BuildOptions, builder: Builder) -> None:
     """Raises InputError, naming those that the builder has, for an option that does nothing in it."""
+    usual = BuildOptions()
     for one in dataclasses.fields(options):
-        value = getattr(options, one.name)
-        given = value not in (None, False) if one.name != "profiles" else bool(value)
-        if (
-            given or value == "" or (one.name == "tf32" and value is False)
-        ) and one.name not in builder.options:
+        if getattr(options, one.name) != getattr(usual, one.name) and one.name not in builder.options:
             raise InputError(
                 f"{builder.title} has no option {one.name}; its options are {', '.join(builder.options)}"
             )

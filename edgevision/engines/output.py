@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 from edgevision.engines.builders import Builder
 from edgevision.engines.gpu import Gpu
@@ -12,8 +12,9 @@ from edgevision.engines.options import BuildOptions
 from edgevision.engines.plan import Plan
 from edgevision.engines.source import EngineSource
 from edgevision.errors import InputError, ModelFileError
-from edgevision.spec import EngineKey, engine_sidecar_path, write_engine_sidecar
+from edgevision.spec import EngineKey, engine_sidecar_path
 from edgevision.spec.bundle import describe_file, read_bundle, write_manifest
+from edgevision.spec.engine import engine_sidecar_text
 from edgevision.spec.files import atomic_writer, file_sha256
 
 __all__ = ["engine_label", "engine_path", "list_in_manifest", "write_engine"]
@@ -44,19 +45,33 @@ def engine_path(output: str | os.PathLike[str] | None, onnx: Path, label: str) -
 
 
 def write_engine(path: Path, plan: Plan, key: EngineKey, source: EngineSource) -> Path:
-    """The sidecar's path, once both files are in place; an older sidecar never lies beside a newer plan."""
-    onnx_sha256 = file_sha256(source.path)
-    with contextlib.suppress(FileNotFoundError):
-        engine_sidecar_path(path).unlink()
-    with atomic_writer(path) as file:
-        file.write(plan.data)
-    try:
-        return write_engine_sidecar(
-            path, source.spec, key, onnx_sha256=onnx_sha256, inputs=plan.inputs, outputs=plan.outputs
-        )
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
+    """The sidecar's path, once both files are in place.
+
+    Both are complete under temporary names before either takes its own, and an older sidecar goes before the new plan
+    comes: a failure leaves the older pair as it was, and no sidecar ever lies beside another plan than its own.
+    """
+    sidecar = engine_sidecar_path(path)
+    text = engine_sidecar_text(
+        source.spec,
+        key,
+        len(plan.data),
+        onnx_sha256=file_sha256(source.path),
+        inputs=plan.inputs,
+        outputs=plan.outputs,
+    )
+    with atomic_writer(sidecar) as beside:
+        _write_out(beside, text)
+        with atomic_writer(path) as file:
+            _write_out(file, plan.data)
+            sidecar.unlink(missing_ok=True)
+    return sidecar
+
+
+def _write_out(file: BinaryIO, data: bytes | memoryview) -> None:
+    """Writes to the disk itself, which may be full."""
+    file.write(data)
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def list_in_manifest(source: EngineSource, path: Path, builder: Builder) -> None:

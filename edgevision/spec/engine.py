@@ -161,6 +161,25 @@ def write_engine_sidecar(
     path = Path(engine_path)
     with open_binary(path) as (file, size):
         _, offset = _read_prefix(file, size)
+    text = engine_sidecar_text(
+        spec, key, size - offset, onnx_sha256=onnx_sha256, inputs=inputs, outputs=outputs
+    )
+    sidecar = engine_sidecar_path(path)
+    with atomic_writer(sidecar) as out:
+        out.write(text)
+    return sidecar
+
+
+def engine_sidecar_text(
+    spec: ModelSpec | None,
+    key: EngineKey,
+    plan_size: int,
+    *,
+    onnx_sha256: str = "",
+    inputs: Sequence[TensorInfo] = (),
+    outputs: Sequence[TensorInfo] = (),
+) -> bytes:
+    """The bytes of a sidecar, for a plan of so many bytes; the other arguments are `write_engine_sidecar`'s."""
     document = {
         "format": ENGINE_FORMAT,
         "version": ENGINE_VERSION,
@@ -169,13 +188,9 @@ def write_engine_sidecar(
         "onnx_sha256": _check_hash(onnx_sha256),
         "inputs": [dataclasses.asdict(one) for one in inputs],
         "outputs": [dataclasses.asdict(one) for one in outputs],
-        "plan_size": size - offset,
+        "plan_size": plan_size,
     }
-    text = dump_json(document, "the engine's sidecar", indent=2)
-    sidecar = engine_sidecar_path(path)
-    with atomic_writer(sidecar) as out:
-        out.write(text.encode() + b"\n")
-    return sidecar
+    return dump_json(document, "the engine's sidecar", indent=2).encode() + b"\n"
 
 
 def engine_document_spec(document: dict[str, Any], what: str) -> ModelSpec:

@@ -316,11 +316,41 @@ def test_a_truncated_engine_is_refused_by_its_sidecar_and_shows_in_its_header(pa
     assert header.size == len(data)
 
 
-def test_a_disk_that_refuses_leaves_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*arguments: object, **options: object) -> Path:
-        raise ModelFileError("cannot write: No space left on device")
+class FullDisk:
+    """os.fsync of a disk that is full once `room` files are written."""
 
-    monkeypatch.setattr("edgevision.engines.output.write_engine_sidecar", refuse)
-    with pytest.raises(ModelFileError, match="No space left"):
-        build_engine(path, targets="sm86")
-    assert os.listdir(path.parent) == ["m.onnx"]
+    def __init__(self, room: int) -> None:
+        self.room = room
+
+    def __call__(self, handle: int) -> None:
+        self.room -= 1
+        if self.room < 0:
+            raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("room", [0, 1], ids=["at the sidecar", "at the plan"])
+@pytest.mark.parametrize("older", [False, True], ids=["no older engine", "an older engine"])
+def test_a_full_disk_leaves_everything_as_it_was(
+    room: int, older: bool, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if older:
+        build_engine(path, path.with_name("m.engine"), targets="sm89")
+    before = {file: file.read_bytes() for file in path.parent.iterdir()}
+    monkeypatch.setattr("edgevision.engines.output.os.fsync", FullDisk(room))
+    with pytest.raises(ModelFileError, match="No space left on device"):
+        build_engine(path, path.with_name("m.engine"), targets="sm86")
+    assert {file: file.read_bytes() for file in path.parent.iterdir()} == before
+
+
+def test_an_older_sidecar_never_lies_beside_a_newer_plan(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = path.with_name("m.engine")
+    build_engine(path, engine, targets="sm89")
+    replace, moved = os.replace, []
+
+    def watch(source: str, target: str) -> None:
+        moved.append((Path(target).name, engine.with_name("m.engine.json").exists()))
+        replace(source, target)
+
+    monkeypatch.setattr("edgevision.spec.files.os.replace", watch)
+    build_engine(path, engine, targets="sm86")
+    assert moved == [("m.engine", False), ("m.engine.json", False)]
