@@ -7,6 +7,10 @@
 namespace ev {
 namespace {
 
+// Of a source column and the rows that are read: all of it, some of it is above the threshold.
+constexpr std::uint8_t kAll = 1;
+constexpr std::uint8_t kAny = 2;
+
 /// Neighbouring mask columns that read the same source columns.
 struct Run {
     std::int32_t begin;
@@ -19,14 +23,13 @@ struct Masker {
     const SourceView<T>& source;
     const Taps<K>* columns;
     float threshold;
-    std::int32_t width;        // mask columns
-    std::uint8_t* above;       // of each source pixel: whether it is above the threshold
-    Run* runs;                 // of the columns
-    std::uint8_t* everywhere;  // of the present source rows: columns above the threshold in all of them
-    std::uint8_t* somewhere;   // in one of them
-    std::uint8_t* pattern;     // of the present source rows: a mask row but for the mixed runs
-    std::int32_t* mixed;       // of the present source rows: runs that must be interpolated
-    float* blended;            // of the present mask row: source columns summed over the rows
+    std::int32_t width;      // mask columns
+    std::uint8_t* above;     // of each source pixel: whether it is above the threshold
+    Run* runs;               // of the columns
+    std::uint8_t* combined;  // of the present source rows: kAll and kAny of each source column
+    std::uint8_t* pattern;   // of the present source rows: a mask row but for the mixed runs
+    std::int32_t* mixed;     // of the present source rows: runs that must be interpolated
+    float* blended;          // of the present mask row: source columns summed over the rows
     std::size_t num_runs = 0;
     std::size_t num_mixed = 0;
 
@@ -49,27 +52,40 @@ struct Masker {
     }
 
     void start_rows(const Taps<K>& rows) {
-        const std::uint8_t* first = sides(rows.index[0]);
-        std::copy_n(first, source.width, everywhere);
-        std::copy_n(first, source.width, somewhere);
-        for (int k = 1; k < K; ++k) {
-            const std::uint8_t* next = sides(rows.index[k]);
-            for (std::int32_t x = 0; x < source.width; ++x) {
-                everywhere[x] = static_cast<std::uint8_t>(everywhere[x] & next[x]);
-                somewhere[x] = static_cast<std::uint8_t>(somewhere[x] | next[x]);
+        combine_rows(rows);
+        num_mixed = 0;
+        std::int32_t begin = 0;  // of the columns so far that are alike
+        std::uint8_t label = 0;
+        for (std::size_t i = 0; i < num_runs; ++i) {
+            std::uint8_t all = kAll | kAny;
+            std::uint8_t any = 0;
+            for (const std::int32_t index : columns[runs[i].begin].index) {
+                const std::uint8_t column = combined[index - source.left];
+                all = static_cast<std::uint8_t>(all & column);
+                any = static_cast<std::uint8_t>(any | column);
+            }
+            const std::uint8_t next = all & kAll;  // also what a mixed run holds until it is interpolated
+            if (next == 0 && (any & kAny) != 0) mixed[num_mixed++] = static_cast<std::int32_t>(i);
+            if (next != label) {
+                std::fill(pattern + begin, pattern + runs[i].begin, label);
+                begin = runs[i].begin;
+                label = next;
             }
         }
-        num_mixed = 0;
-        for (std::size_t i = 0; i < num_runs; ++i) {
-            const Taps<K>& taps = columns[runs[i].begin];
-            std::uint8_t all = 1;
-            std::uint8_t any = 0;
-            for (const std::int32_t index : taps.index) {
-                all = static_cast<std::uint8_t>(all & everywhere[index - source.left]);
-                any = static_cast<std::uint8_t>(any | somewhere[index - source.left]);
+        std::fill(pattern + begin, pattern + width, label);
+    }
+
+    void combine_rows(const Taps<K>& rows) {
+        const std::uint8_t* from[K];
+        for (int k = 0; k < K; ++k) from[k] = sides(rows.index[k]);
+        for (std::int32_t x = 0; x < source.width; ++x) {
+            std::uint8_t all = from[0][x];
+            std::uint8_t any = from[0][x];
+            for (int k = 1; k < K; ++k) {
+                all = static_cast<std::uint8_t>(all & from[k][x]);
+                any = static_cast<std::uint8_t>(any | from[k][x]);
             }
-            std::fill(pattern + runs[i].begin, pattern + runs[i].end, all);
-            if (all != any) mixed[num_mixed++] = static_cast<std::int32_t>(i);
+            combined[x] = static_cast<std::uint8_t>(all * kAll + any * kAny);
         }
     }
 
@@ -115,7 +131,7 @@ std::size_t mask_scratch_size(std::int32_t source_height, std::int32_t source_wi
     const auto source_columns = static_cast<std::size_t>(source_width);
     const auto columns = static_cast<std::size_t>(width);
     return ScratchArena::size_of<std::uint8_t>(source_rows * source_columns) +
-           ScratchArena::size_of<Run>(columns) + 2 * ScratchArena::size_of<std::uint8_t>(source_columns) +
+           ScratchArena::size_of<Run>(columns) + ScratchArena::size_of<std::uint8_t>(source_columns) +
            ScratchArena::size_of<std::uint8_t>(columns) + ScratchArena::size_of<std::int32_t>(columns) +
            ScratchArena::size_of<float>(source_columns);
 }
@@ -128,13 +144,12 @@ void write_mask(const SourceView<T>& source, const Taps<K>* rows, const Taps<K>*
     ScratchArena arena(scratch);
     auto* above = arena.take<std::uint8_t>(static_cast<std::size_t>(source.height) * source_columns);
     Run* runs = arena.take<Run>(width);
-    auto* everywhere = arena.take<std::uint8_t>(source_columns);
-    auto* somewhere = arena.take<std::uint8_t>(source_columns);
+    auto* combined = arena.take<std::uint8_t>(source_columns);
     auto* pattern = arena.take<std::uint8_t>(width);
     auto* mixed = arena.take<std::int32_t>(width);
     auto* blended = arena.take<float>(source_columns);
-    Masker<T, K> masker{source,     columns,   threshold, mask.width, above,  runs,
-                        everywhere, somewhere, pattern,   mixed,      blended};
+    Masker<T, K> masker{source, columns,  threshold, mask.width, above,
+                        runs,   combined, pattern,   mixed,      blended};
     masker.find_sides();
     masker.find_runs();
     for (std::int32_t y = 0; y < mask.height; ++y) {
