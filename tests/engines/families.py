@@ -1,0 +1,61 @@
+"""A small network of every family, with random weights, as its script reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="torch is not installed")
+pytest.importorskip("onnx", reason="onnx is not installed")
+pytest.importorskip("onnxscript", reason="onnxscript is not installed")
+
+from edgevision.export.network import Network
+
+__all__ = ["FAMILIES"]
+
+
+def resnet(folder: Path) -> Network:
+    pytest.importorskip("torchvision", reason="torchvision is not installed")
+    from edgevision.export.resnet import read_resnet
+
+    return read_resnet(
+        "resnet18", library="torchvision", random=True, classes=10, size_hw=(64, 64), dynamic_batch=True
+    )
+
+
+def vit(folder: Path) -> Network:
+    pytest.importorskip("timm", reason="timm is not installed")
+    from edgevision.export.vit import read_vit
+
+    return read_vit("test_vit", library="timm", random=True, classes=10, dynamic_batch=True)
+
+
+def yolo11n(folder: Path) -> Network:
+    pytest.importorskip("ultralytics", reason="ultralytics is not installed")
+    from edgevision.export.yolo_reader import read_yolo
+
+    return read_yolo("yolo11n", random=True, size_hw=(64, 64))
+
+
+def tiny_yolo(kind: str, folder: Path) -> Network:
+    pytest.importorskip("ultralytics", reason="ultralytics is not installed")
+    from tiny_yolos import write_tiny_yolo
+
+    from edgevision.export.yolo_reader import read_yolo
+
+    return read_yolo(write_tiny_yolo(folder, kind), random=True, size_hw=(96, 64), dynamic_batch=True)
+
+
+FAMILIES: dict[str, Callable[[Path], Network]] = {
+    "resnet": resnet,
+    "vit": vit,
+    "yolo11n": yolo11n,
+    **{
+        f"yolo {kind}": partial(tiny_yolo, kind)
+        for kind in ("segment", "pose", "obb", "classify", "detect26")
+    },
+}
+"""Told a folder for files of its own, each gives its network."""
