@@ -11,7 +11,7 @@ namespace ev {
 struct Window {
     std::int32_t x1, y1, x2, y2;
 
-    std::int64_t area() const { return std::int64_t{x2 - x1} * (y2 - y1); }
+    EV_HD std::int64_t area() const { return std::int64_t{x2 - x1} * (y2 - y1); }
 };
 
 struct Range {
