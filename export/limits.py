@@ -13,7 +13,7 @@ __all__ = ["LIMITS", "TIES", "Limit", "failures", "limits_of"]
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """what: "relative" or "tensor_cosine" of a tensor, or the name of an Agreement. precision: of PRECISIONS.
+    """what: "relative", "noise" or "tensor_cosine" of a tensor, or the name of an Agreement. precision: of PRECISIONS.
     bound: the least where `least` is true, else the most. random: holds for networks of random weights too."""
 
     what: str
@@ -37,6 +37,8 @@ LIMITS: tuple[Limit, ...] = (
     Limit("tensor_cosine", "fp32", 0.999999, True, True, "follows from `relative` but for tensors of outliers"),
     Limit("tensor_cosine", "fp16", 0.999, True, True, "measured 0.9999 and more"),
     Limit("tensor_cosine", "int8", 0.95, True, True, "measured 0.98 and more; a layer quantised wrongly shows 0.8"),
+    Limit("noise", "fp16", 1e-2, False, True, "measured 1e-6 to 1e-4; a lost channel shows 1"),
+    Limit("noise", "int8", 1e-1, False, True, "measured 1e-4 to 1e-2; a runtime that computed it wrongly showed 5 to 12"),
     Limit("top1", "fp32", 1.0, True, True, "ties apart, the same class"),
     Limit("top1", "fp16", 1.0, True, True, "ties apart, the same class"),
     Limit("top1", "int8", 0.99, True, False, "INT8 may lose one point of accuracy, ties apart"),
@@ -89,7 +91,9 @@ def failures(
     for limit in limits_of(precision, random_weights):
         bound = f"{limit.what} {'at least' if limit.least else 'at most'} {limit.bound:g} for {precision}"
         for row in tensors:
-            value = {"relative": row.relative, "tensor_cosine": row.cosine}.get(limit.what)
+            value = {"relative": row.relative, "noise": row.noise, "tensor_cosine": row.cosine}.get(
+                limit.what
+            )
             if value is not None and not limit.holds(value):
                 found.append(f"{bound}: {row}")
         found += [

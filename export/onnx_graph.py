@@ -6,7 +6,7 @@ import inspect
 import io
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,7 @@ from edgevision.spec.files import atomic_writer
 __all__ = [
     "DEFAULT_OPSET",
     "LEGACY_OPSET",
-    "ExportError",
     "slim_graph",
-    "trace_module",
     "trace_part",
     "write_model",
 ]
@@ -90,13 +88,13 @@ def _part_axes(part: Part, batch: int | None) -> dict[str, dict[int, Axis]]:
 
 
 def _widen(tensor: torch.Tensor, axes: Mapping[int, Axis], batch: int) -> torch.Tensor:
-    """The example, repeated where a dimension of 1 is to vary: the tracer takes a 1 for a constant, and networks
-    specialise on it in silence."""
+    """The example, repeated where a dimension of 1 (or of one multiple) is to vary: the tracer takes a 1 for a constant,
+    and networks specialise on it in silence."""
     counts = [1] * tensor.ndim
     if batch > 1:
         counts[0] = batch
     for dim, axis in axes.items():
-        if tensor.shape[dim] * counts[dim] == 1 and axis.high > 1:
+        if tensor.shape[dim] * counts[dim] == axis.multiple and axis.high > axis.multiple:
             counts[dim] = 2
     return tensor.repeat(*counts) if max(counts, default=1) > 1 else tensor
 
@@ -182,20 +180,6 @@ def _check_axes(model: onnx.ModelProto, part: Part, axes: Axes, batch: int | Non
             raise ExportError(
                 f"output {value.name!r} lost its batch dimension in the trace; export it with a fixed batch"
             )
-
-
-def trace_module(
-    module: torch.nn.Module,
-    example: torch.Tensor,
-    *,
-    input_name: str = "images",
-    output_names: Sequence[str] = ("output0",),
-    dynamic_batch: bool = False,
-    opset: int = DEFAULT_OPSET,
-) -> onnx.ModelProto:
-    """The ONNX model of a module with one image input: `trace_part` with its arguments written out."""
-    part = Part(module=module, example=(example[:1],), inputs=(input_name,), outputs=tuple(output_names))
-    return trace_part(part, batch=None if dynamic_batch else len(example), opset=opset)
 
 
 def slim_graph(model: onnx.ModelProto) -> onnx.ModelProto:

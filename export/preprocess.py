@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import InputError
-from edgevision.export.parity import reference_frames
+from edgevision.export.reference_frames import reference_frames
 from edgevision.spec import ImageInput
 from edgevision.tasks.preparation import ImagePreparation
 

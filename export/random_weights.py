@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from edgevision.export.parity import reference_frames
+from edgevision.export.reference_frames import reference_frames
 
 __all__ = ["randomize"]
 

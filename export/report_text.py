@@ -95,13 +95,14 @@ def _tensors(forms: Sequence[Mapping[str, Any]]) -> list[str]:
             "x".join(map(str, tensor["shape"])),
             *(_number(tensor[key]) for key in ("max_abs", "mean_abs", "relative")),
             f"{tensor['cosine']:.6f}" if tensor["cosine"] is not None else "nan",
+            _number(tensor["noise"]),
             tensor["frame"],
         ]
         for one in forms
         for parity in one["parity"]
         for tensor in parity["tensors"]
     ]
-    head = ["file", "runtime", "tensor", "shape", "max", "mean", "relative", "cosine", "worst frame"]
+    head = ["file", "runtime", "tensor", "shape", "max", "mean", "relative", "cosine", "noise", "worst frame"]
     return _table(head, rows)
 
 

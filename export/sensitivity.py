@@ -17,7 +17,7 @@ from edgevision.export.int8 import Calibrated, quantise
 from edgevision.export.int8_graph import layer_groups, quantised_types
 from edgevision.export.network import Feeds
 from edgevision.export.options import Progress, quiet
-from edgevision.export.parity import run_session
+from edgevision.export.parity import channel_noise, run_session
 
 __all__ = ["Damage", "fewest_left_out", "measure_damage", "output_error"]
 
@@ -109,22 +109,12 @@ def fewest_left_out(
 def output_error(
     wants: Sequence[Mapping[str, NDArray[Any]]], haves: Sequence[Mapping[str, NDArray[Any]]]
 ) -> float:
-    """How wrong outputs are: the mean over their channels (dimension 1) of squared error over variance.
-
-    A channel at a time, so that scores of 0-1 count as much as boxes of 0-640 beside them in one tensor.
-    """
-    errors = []
-    for want, have in zip(wants, haves, strict=True):
-        for name, one in want.items():
-            if one.dtype.kind != "f" or one.ndim < 2:
-                continue
-            a = one.astype(np.float64).swapaxes(0, 1).reshape(one.shape[1], -1)
-            b = have[name].astype(np.float64).swapaxes(0, 1).reshape(one.shape[1], -1)
-            # One value a channel (class scores) has no variance of its own: that of the whole tensor stands in.
-            spread = a.var(axis=1) if a.shape[1] > 1 else np.full(len(a), a.var())
-            error = np.mean((a - b) ** 2, axis=1)
-            floor = max(float(a.var()), 1e-30) * 1e-6
-            errors.append(float(np.mean(np.minimum(error / np.maximum(spread, floor), 1e6))))
+    """How wrong outputs are: the mean of their channel_noise over runs and outputs."""
+    errors = [
+        channel_noise(one, have[name])
+        for want, have in zip(wants, haves, strict=True)
+        for name, one in want.items()
+    ]
     return float(np.mean(errors)) if errors else 0.0
 
 
