@@ -90,16 +90,17 @@ class Placement:
     def rotated_to_image(self, boxes_xywhr: NDArray[np.float32]) -> NDArray[np.float32]:
         """Rotated boxes in image pixels, not clipped: float32 (N, 5) centre x, y, width, height, angle.
 
-        The angle is in radians from 0 to below pi / 2, clockwise as seen: of the ways to write a box, the one that
-        Ultralytics' results take (measured with 8.4.190), width and height swapped where it must be.
+        The angle is in radians from 0 to below pi / 2, clockwise as seen: one of the ways to write a box, the width
+        and height swapped where it must be.
 
         boxes_xywhr: float32 (N, 5) in model-input pixels, any angle. Where the ratio of the image's sides was kept
-            but for whole pixels, width and height are divided by the horizontal and the vertical gain, as
-            Ultralytics does. A stretch makes a parallelogram of a turned box; the box given has its centre, its
-            first side and the length of its second.
+            but for whole pixels, the width and height given are divided by the horizontal and the vertical gain
+            before any swap, as Ultralytics' predictor does (measured with 8.4.190). A stretch makes a
+            parallelogram of a turned box; the box given has its centre, its first side and the length of its
+            second.
         """
         gain_y, gain_x = self.gain_yx
-        boxes = _canonical(np.asarray(boxes_xywhr, np.float64))
+        boxes = np.array(boxes_xywhr, np.float64)
         # Less than a pixel over the shorter side: what rounding the resized size makes of a common gain.
         if abs(gain_y / gain_x - 1.0) * min(self.resized_hw) <= 1.0:
             boxes[:, 2:4] /= gain_x, gain_y
@@ -108,7 +109,7 @@ class Placement:
             boxes[:, 2] *= np.hypot(cosine / gain_x, sine / gain_y)
             boxes[:, 3] *= np.hypot(sine / gain_x, cosine / gain_y)
             boxes[:, 4] = np.arctan2(sine / gain_y, cosine / gain_x)
-            boxes = _canonical(boxes)
+        boxes = _canonical(boxes)
         boxes[:, :2] = self.points_to_image(boxes_xywhr[:, :2])
         return boxes.astype(np.float32)
 

@@ -10,6 +10,7 @@ import pytest
 
 from edgevision import Decoder, ImageInput, InputError, Model, ModelSpec, SpecError, Thresholds
 from edgevision.backends.base import TensorInfo
+from edgevision.tasks.registry import RUNNABLE_TASKS
 
 
 class NumpySession:
@@ -323,11 +324,12 @@ def test_a_missing_output_is_a_spec_error() -> None:
         Model(spec, NumpySession(one_box, (1, 3, 32, 32)))
 
 
-def test_a_task_of_a_later_version_says_so() -> None:
+def test_a_task_of_a_later_version_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = ModelSpec(
         task="instances",
         inputs=(ImageInput(size_hw=(32, 32)),),
         decoder=Decoder(name="yolo_end2end", params={"masks": 32}),
     )
-    with pytest.raises(SpecError, match="cannot be run by this version"):
+    monkeypatch.delitem(RUNNABLE_TASKS, "instances")
+    with pytest.raises(SpecError, match="'instances' cannot be run by this version; it runs: classify"):
         Model(spec, NumpySession(one_box, (1, 3, 32, 32)))

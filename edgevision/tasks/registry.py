@@ -10,6 +10,9 @@ from edgevision.tasks.base import Task, TaskFactory
 from edgevision.tasks.classify import ClassifyTask
 from edgevision.tasks.detect import DetectTask
 from edgevision.tasks.embed import EmbedTask
+from edgevision.tasks.instances import InstancesTask
+from edgevision.tasks.oriented import OrientedTask
+from edgevision.tasks.pose import PoseTask
 from edgevision.tasks.semantic import SemanticTask
 
 __all__ = ["RUNNABLE_TASKS", "open_task"]
@@ -18,6 +21,9 @@ RUNNABLE_TASKS: dict[str, TaskFactory] = {
     "classify": ClassifyTask,
     "detect": DetectTask,
     "embed": EmbedTask,
+    "instances": InstancesTask,
+    "oriented": OrientedTask,
+    "pose": PoseTask,
     "semantic": SemanticTask,
 }
 

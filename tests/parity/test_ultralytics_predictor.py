@@ -12,16 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ultralytics_models import photographs, randomise, ultralytics
 
 import edgevision as ev
-
-os.environ.setdefault("YOLO_AUTOINSTALL", "0")
-os.environ.setdefault("YOLO_OFFLINE", "1")
-torch = pytest.importorskip("torch", reason="torch is not installed")
-ultralytics = pytest.importorskip("ultralytics", reason="ultralytics is not installed")
-pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
-skimage_data = pytest.importorskip("skimage.data", reason="scikit-image is not installed")
-sklearn_datasets = pytest.importorskip("sklearn.datasets", reason="scikit-learn is not installed")
 
 pytestmark = [
     pytest.mark.slow,
@@ -50,41 +43,6 @@ CASES = {
 }
 DETECTORS = [name for name in CASES if "classify" not in name]
 CLASSIFIERS = [name for name in CASES if "classify" in name]
-
-
-def photographs() -> dict[str, np.ndarray]:
-    """Real pictures, uint8 (H, W, 3) BGR: square, wide, tall, small, and sizes that no stride divides."""
-    china, flower = sklearn_datasets.load_sample_images().images
-    rgb = {
-        "astronaut": skimage_data.astronaut(),
-        "coffee": skimage_data.coffee(),
-        "cat": skimage_data.chelsea(),
-        "rocket": skimage_data.rocket(),
-        "china": china,
-        "flower tall": np.rot90(flower)[:601],
-        "cat small": skimage_data.chelsea()[40:250, 90:331],
-    }
-    return {name: np.ascontiguousarray(image[:, :, ::-1]) for name, image in rgb.items()}
-
-
-def randomise(network: torch.nn.Module, seed: int) -> None:
-    """Weights that let signals through: an untrained network's outputs vanish, and equal zeros prove nothing."""
-    generator = torch.Generator().manual_seed(seed)
-    for module in network.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            count = module.num_features
-            module.running_mean.copy_(torch.randn(count, generator=generator) * 0.1)
-            module.running_var.copy_(torch.rand(count, generator=generator) * 0.5 + 0.6)
-            module.weight.data.copy_(torch.rand(count, generator=generator) * 0.6 + 0.9)
-            module.bias.data.copy_(torch.randn(count, generator=generator) * 0.2)
-    head = list(network.model)[-1]
-    for parameter in head.parameters():
-        if parameter.ndim == 2 and not parameter.any():
-            # RT-DETR's box layers begin as zeros: every box would lie on its anchor.
-            parameter.data.copy_(torch.randn(parameter.shape, generator=generator) * 0.02)
-        # The last layer of each class branch: spread the scores around a few per mille.
-        if parameter.ndim == 1 and parameter.numel() == getattr(head, "nc", -1):
-            parameter.data.copy_(torch.randn(parameter.numel(), generator=generator) - 5.5)
 
 
 @pytest.fixture(scope="module")
