@@ -102,7 +102,8 @@ def specs(draw: st.DrawFn) -> ModelSpec:
                 params[key] = True if key == "rotated" else draw(st.integers(1, 1024))
     if task == "instances" and draw(st.booleans()):
         params["keypoints"] = draw(st.integers(1, 1024))
-    outputs = ["boxes", "masks"] if params.get("masks") or name == "detr" else ["boxes"]
+    tensors = [one for one in info.tensors if not one.only_with or params.get(one.only_with)]
+    outputs = [f"output{index}" for index in range(len(tensors))]
     count = draw(st.integers(1, 3))
     return ModelSpec(
         task=task,
