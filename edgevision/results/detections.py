@@ -138,20 +138,23 @@ class Detections:
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dict: {"task", "image_hw", "detections": [{"xyxy", "confidence", "class_id", "name", ...}]}.
 
-        Masks are not in it.
+        Where there are any, an object has its "tracker_id", "keypoints" [[x, y, visibility], ...] and "mask", as COCO's
+        run lengths {"size": [H, W], "counts": text}.
         """
         rows: list[dict[str, Any]] = []
-        for item in self:
+        for index, name in enumerate(self.names):
             row: dict[str, Any] = {
-                "class_id": item.class_id,
-                "name": item.name,
-                "confidence": item.confidence,
-                "xyxy": [float(value) for value in item.xyxy],
+                "class_id": int(self.class_id[index]),
+                "name": name,
+                "confidence": float(self.confidence[index]),
+                "xyxy": self.xyxy[index].tolist(),
             }
-            if item.tracker_id is not None:
-                row["tracker_id"] = item.tracker_id
-            if item.keypoints is not None:
-                row["keypoints"] = item.keypoints.tolist()
+            if self.tracker_id is not None:
+                row["tracker_id"] = int(self.tracker_id[index])
+            if self.keypoints is not None:
+                row["keypoints"] = self.keypoints[index].tolist()
+            if self.masks is not None:
+                row["mask"] = self.masks.rle(index)
             rows.append(row)
         return {"task": self.task, "image_hw": list(self.image_hw), "detections": rows}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import InputError
+from edgevision.ops.rle import decode_rle, encode_rle, rle_from_bytes, rle_to_bytes
 from edgevision.results.common import freeze_arrays, resolve_selection
+from edgevision.results.polygons import mask_to_polygons
 
 __all__ = ["Masks"]
 
@@ -78,14 +80,39 @@ class Masks:
         if masks.ndim != 3 or masks.dtype.kind not in "biu":
             raise InputError(f"masks must be bool or integers (N, H, W), got {masks.dtype} {masks.shape}")
         whole = masks if masks.dtype == np.bool_ else masks != 0
-        windows = np.zeros((len(whole), 4), np.int32)
-        crops = []
-        for mask, window in zip(whole, windows, strict=True):
+        return cls._crop((whole.shape[1], whole.shape[2]), whole)
+
+    @classmethod
+    def from_rle(cls, runs: Sequence[Mapping[str, Any]], image_hw: tuple[int, int]) -> Masks:
+        """The masks of COCO run lengths: dicts {"size": [H, W], "counts": text or list of ints}.
+
+        image_hw: (H, W) that every one of them must have. Raises InputError where one does not, or is malformed.
+        """
+
+        def decode(index: int, item: Mapping[str, Any]) -> NDArray[np.bool_]:
+            if not isinstance(item, Mapping) or not {"size", "counts"} <= item.keys():
+                raise InputError(f"mask {index} must be a dict with size and counts, got {item!r:.80}")
+            if list(item["size"]) != list(image_hw):
+                raise InputError(f"mask {index} is of an image of {item['size']}, not of {list(image_hw)}")
+            counts = item["counts"]
+            return decode_rle(
+                rle_from_bytes(counts) if isinstance(counts, (str, bytes)) else counts, image_hw
+            )
+
+        return cls._crop(image_hw, (decode(index, item) for index, item in enumerate(runs)))
+
+    @classmethod
+    def _crop(cls, image_hw: tuple[int, int], whole: Iterable[NDArray[np.bool_]]) -> Masks:
+        windows: list[tuple[int, int, int, int]] = []
+        crops: list[NDArray[np.bool_]] = []
+        for mask in whole:
             rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+            left, top, right, bottom = 0, 0, 0, 0
             if rows.size:
-                window[:] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
-            crops.append(mask[window[1] : window[3], window[0] : window[2]].ravel())
-        return cls._join((whole.shape[1], whole.shape[2]), windows, crops)
+                left, top, right, bottom = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+            windows.append((left, top, right, bottom))
+            crops.append(mask[top:bottom, left:right].ravel())
+        return cls._join(image_hw, np.array(windows, np.int32).reshape(-1, 4), crops)
 
     @classmethod
     def _join(
@@ -118,6 +145,22 @@ class Masks:
     def area(self) -> NDArray[np.int64]:
         """Pixels of each mask: int64 (N,)."""
         return np.array([np.count_nonzero(self.crop(index)) for index in range(len(self))], np.int64)
+
+    def rle(self, index: int) -> dict[str, Any]:
+        """Mask `index` as COCO's JSON files hold it: {"size": [H, W], "counts": compressed run lengths as text}."""
+        counts = encode_rle(self.crop(index), self.windows[index], self.image_hw)
+        return {"size": list(self.image_hw), "counts": rle_to_bytes(counts).decode("ascii")}
+
+    def to_rle(self) -> list[dict[str, Any]]:
+        """Every mask as `rle` gives it."""
+        return [self.rle(index) for index in range(len(self))]
+
+    def polygons(self, index: int) -> list[NDArray[np.float32]]:
+        """The outlines of mask `index`: float32 (P, 2) x, y in image pixels each; see `mask_to_polygons`.
+
+        Needs the extra `video`.
+        """
+        return mask_to_polygons(self.crop(index), self.windows[index])
 
     def __len__(self) -> int:
         return len(self.windows)

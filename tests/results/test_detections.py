@@ -161,6 +161,9 @@ def test_json_holds_every_object() -> None:
     assert "keypoints" not in found["detections"][1]
     posed = json.loads(make(keypoints=KEYPOINTS).to_json())
     assert np.array_equal([row["keypoints"] for row in posed["detections"]], KEYPOINTS)
+    masked = json.loads(make(masks=Masks.from_dense(MASKS)).to_json())
+    runs = [row["mask"] for row in masked["detections"]]
+    assert np.array_equal(Masks.from_rle(runs, (5, 6)).dense(), MASKS)
     assert json.loads(Detections.empty((2, 2)).to_json())["detections"] == []
 
 

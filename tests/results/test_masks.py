@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -131,3 +133,46 @@ def test_an_index_out_of_range_is_an_index_error() -> None:
     for key in (5, -6, [0, 7]):
         with pytest.raises(IndexError, match="is out of range for 5 masks"):
             Masks.from_dense(dense())[key]
+
+
+def test_run_lengths_are_cocos() -> None:
+    pycocotools = pytest.importorskip("pycocotools.mask", reason="pycocotools is not installed")
+    masks = Masks.from_dense(dense())
+    theirs = pycocotools.encode(np.asfortranarray(dense().transpose(1, 2, 0).astype(np.uint8)))
+    assert masks.to_rle() == [{**one, "counts": one["counts"].decode()} for one in theirs]
+    assert masks.rle(3) == masks.to_rle()[3]
+    assert json.loads(json.dumps(masks.to_rle())) == masks.to_rle()
+
+
+def test_run_lengths_give_the_masks_back() -> None:
+    masks = Masks.from_dense(dense())
+    again = Masks.from_rle(masks.to_rle(), SIZE)
+    assert np.array_equal(again.dense(), dense())
+    assert np.array_equal(again.windows, masks.windows)
+    assert len(Masks.from_rle([], SIZE)) == 0
+    plain = {"size": [2, 2], "counts": [1, 2, 1]}
+    assert Masks.from_rle([plain], (2, 2)).dense().tolist() == [[[False, True], [True, False]]]
+
+
+@pytest.mark.parametrize(
+    ("runs", "text"),
+    [
+        ({"size": [9, 12], "counts": ""}, "mask 0 is of an image of [9, 12], not of [9, 13]"),
+        ({"size": [9, 13], "counts": "1"}, "must sum to the 117 pixels"),
+        ({"size": [9, 13]}, "mask 0 must be a dict with size and counts, got {'size'"),
+        ([9, 13], "mask 0 must be a dict"),
+    ],
+    ids=["another image", "too few pixels", "no counts", "no dict"],
+)
+def test_malformed_run_lengths_are_an_input_error(runs: object, text: str) -> None:
+    with pytest.raises(InputError, match=re.escape(text)):
+        Masks.from_rle([runs], SIZE)
+
+
+def test_polygons_outline_a_mask_in_the_image() -> None:
+    pytest.importorskip("cv2", reason="OpenCV (extra video) is not installed")
+    masks = Masks.from_dense(dense())
+    (ring,) = masks.polygons(4)
+    assert sorted(map(tuple, ring.tolist())) == [(1.5, 1.5), (1.5, 7.5), (7.5, 1.5), (7.5, 7.5)]
+    assert masks.polygons(1)[0].tolist() == [[12.5, 8.5]]
+    assert masks.polygons(2) == []
