@@ -13,6 +13,7 @@ import edgevision as ev
 from edgevision.bench.timing import StageTimes
 from edgevision.cli.options import add_model_options, fraction, model_options, parse_classes, positive_int
 from edgevision.cli.progress import Progress
+from edgevision.cli.prompts import add_prompt_options, prompt_model
 from edgevision.errors import EdgeVisionError
 from edgevision.stream.runner import RunOutputs, run_source
 from edgevision.stream.sources import open_source
@@ -55,6 +56,7 @@ def add_parser(commands: Any) -> None:
         "--show", action="store_true", help="show frames in a window (extra `gui`); q or Esc ends"
     )
     parser.add_argument("--limit", type=positive_int, metavar="N", help="stop after N frames")
+    add_prompt_options(parser)
     add_model_options(parser)
     parser.set_defaults(handler=_run)
 
@@ -70,13 +72,14 @@ def _run(options: argparse.Namespace) -> int:
     with ExitStack() as stack:
         stack.callback(source.close)
         model = stack.enter_context(ev.load(options.model, **model_options(options), **thresholds))
+        runner = prompt_model(model, options)
         outputs = RunOutputs(save=options.save, json_path=options.json, show=options.show, source=source)
         total = min(filter(None, (source.count, options.limit)), default=None)
         progress = Progress(Path(options.source).name, total)
         stack.callback(progress.close)
         start = time.perf_counter()
         report = run_source(
-            model, source, outputs, limit=options.limit, on_frame=progress.advance, on_error=_tell
+            runner, source, outputs, limit=options.limit, on_frame=progress.advance, on_error=_tell
         )
         elapsed_s = time.perf_counter() - start
     _print_summary(model, report.times, elapsed_s, report.counts)
@@ -92,14 +95,17 @@ def _tell(path: Path, error: EdgeVisionError) -> None:
     print(f"\nedgevision: skipped {path}: {error}", file=sys.stderr)
 
 
-def _print_summary(model: ev.Model, times: StageTimes, elapsed_s: float, counts: dict[str, int]) -> None:
+def _print_summary(
+    model: ev.Model | ev.PromptableModel, times: StageTimes, elapsed_s: float, counts: dict[str, int]
+) -> None:
     """On stderr: stdout belongs to --json."""
     if not times.count:
         return
     lines = [
         f"{times.count} frames in {elapsed_s:.2f} s, everything included ({times.count / elapsed_s:.1f}/s)"
     ]
-    lines.append(f"{model!r}, {model.session.runtime}")
+    session = model.encoder if isinstance(model, ev.PromptableModel) else model.session
+    lines.append(f"{model!r}, {session.runtime}")
     lines.append(times.table())
     if counts:
         found = sorted(counts.items(), key=lambda item: (-item[1], item[0]))

@@ -19,6 +19,7 @@ from edgevision.imageio import import_cv2
 from edgevision.model import Model
 from edgevision.overlay import draw
 from edgevision.results import Classification, Embedding, PromptMasks, Result
+from edgevision.stream.prompted import PromptedModel
 from edgevision.stream.sinks import JsonLinesSink, PictureSink, VideoSink
 from edgevision.stream.sources import Frame, PictureSource, Source
 
@@ -109,7 +110,7 @@ class RunOutputs:
 
 
 def run_source(
-    model: Model,
+    model: Model | PromptedModel,
     source: Source,
     outputs: RunOutputs,
     *,
