@@ -16,7 +16,7 @@ from tiny_sams import SIZE, mobile_sam_state, sam2_state, save_sam2, segment_any
 
 from edgevision.cli.main import main  # noqa: E402
 from edgevision.errors import InputError, ModelFileError  # noqa: E402
-from edgevision.export import sam2_weights, sam_sources  # noqa: E402
+from edgevision.export import sam2_weights, sam_sources, sam_weights  # noqa: E402
 from edgevision.export.golden import prepare_frame  # noqa: E402
 from edgevision.export.network import Network  # noqa: E402
 from edgevision.export.sam import read_sam  # noqa: E402
@@ -157,6 +157,13 @@ def test_several_prompts_are_answered_as_each_alone(sam2: tuple[Any, Network]) -
         alone = ask(decoder_of(network), embeddings, coords[index], labels[index], given)
         torch.testing.assert_close(masks[index : index + 1], alone[0], **CLOSE)
         torch.testing.assert_close(iou[index : index + 1], alone[1], **CLOSE)
+
+
+def test_the_prompt_encoder_alone_tells_the_images_positions(original: Any) -> None:
+    model = sam_weights.sam_from(original.state_dict(), "sam.pth")
+    positions = PromptDecoder(model.prompt_encoder, model.mask_decoder).image_positions
+    torch.testing.assert_close(positions, original.prompt_encoder.get_dense_pe(), **CLOSE)
+    assert not torch.allclose(positions, positions.transpose(2, 3), atol=0.1)
 
 
 def test_padding_may_lie_anywhere(sam: Network) -> None:
