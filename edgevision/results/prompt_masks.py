@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import InputError
-from edgevision.ops.rle import encode_rle
 from edgevision.results.common import freeze_arrays, import_supervision, resolve_selection
 from edgevision.results.masks import Masks
 
@@ -86,19 +85,19 @@ class PromptMasks:
         return PromptMasks(self.masks[key], self.iou[key], self.low_res_logits[key], self.image_hw)
 
     def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready dict: {"task", "image_hw", "masks": [{"iou", "area", "xyxy", "rle"}]}.
+        """A JSON-ready dict: {"task", "image_hw", "masks": [{"iou", "area", "xyxy", "mask"}]}.
 
-        "xyxy" is the box around the mask, pixels, null without one. "rle" is COCO's uncompressed run-length code,
-        {"size": [H, W], "counts": [...]}: lengths of runs of 0 and 1 by turns, down the columns, beginning with 0.
+        "xyxy" is the box around the mask, pixels, null where the mask is empty. "mask" is as `Masks.rle` gives it.
         """
+        masks = Masks.from_dense(self.masks)
         rows = [
             {
                 "iou": item.iou,
                 "area": item.area,
-                "xyxy": _box_of(item.mask),
-                "rle": {"size": list(self.image_hw), "counts": encode_rle(item.mask).tolist()},
+                "xyxy": masks.windows[index].tolist() if item.area else None,
+                "mask": masks.rle(index),
             }
-            for item in self
+            for index, item in enumerate(self)
         ]
         return {"task": "promptable", "image_hw": list(self.image_hw), "masks": rows}
 
@@ -122,9 +121,3 @@ class PromptMasks:
         return PromptMask(
             mask, float(self.iou[index]), self.low_res_logits[index], int(np.count_nonzero(mask))
         )
-
-
-def _box_of(mask: NDArray[np.bool_]) -> list[int] | None:
-    if not mask.any():
-        return None
-    return [int(side) for side in Masks.from_dense(mask[None]).windows[0]]

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from edgevision import InputError, PromptMasks
+from edgevision import InputError, Masks, PromptMasks
 
 MASKS = np.zeros((3, 4, 5), bool)
 MASKS[0, 1:3, 1:4] = True
@@ -42,25 +42,15 @@ def test_it_is_a_sequence_of_masks_in_the_networks_order() -> None:
         result[3]
 
 
-def test_json_holds_boxes_and_run_lengths() -> None:
+def test_json_holds_boxes_and_masks() -> None:
     found = json.loads(make().to_json())
     assert found["task"] == "promptable"
     assert found["image_hw"] == [4, 5]
-    first, whole, empty = found["masks"]
-    assert first["xyxy"] == [1, 1, 4, 3]
-    assert first["rle"] == {"size": [4, 5], "counts": [5, 2, 2, 2, 2, 2, 5]}
-    assert whole["rle"]["counts"] == [0, 20]
-    assert whole["iou"] == pytest.approx(0.9)
-    assert empty == {**empty, "xyxy": None, "area": 0, "rle": {"size": [4, 5], "counts": [20]}}
-
-
-def test_run_lengths_are_those_of_coco() -> None:
-    coco = pytest.importorskip("pycocotools.mask", reason="pycocotools is not installed")
-    rng = np.random.default_rng(0)
-    masks = rng.random((4, 17, 23)) > 0.5
-    result = PromptMasks(masks, np.ones(4, np.float32), np.zeros((4, 2, 2), np.float32), (17, 23))
-    for row, mask in zip(result.to_dict()["masks"], masks, strict=True):
-        assert coco.frPyObjects(row["rle"], 17, 23) == coco.encode(np.asfortranarray(mask, np.uint8))
+    assert [row["area"] for row in found["masks"]] == [6, 20, 0]
+    assert [row["xyxy"] for row in found["masks"]] == [[1, 1, 4, 3], [0, 0, 5, 4], None]
+    assert [row["iou"] for row in found["masks"]] == pytest.approx([0.5, 0.9, 0.9])
+    masks = Masks.from_rle([row["mask"] for row in found["masks"]], (4, 5))
+    assert np.array_equal(masks.dense(), MASKS)
 
 
 def test_arrays_cannot_be_written() -> None:
