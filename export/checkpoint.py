@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import secrets
 import zipfile
 from os import PathLike
 from pathlib import Path
@@ -16,7 +17,7 @@ from edgevision.export.ultralytics_library import import_ultralytics
 __all__ = ["load_checkpoint"]
 
 # Classes that a checkpoint may name beside plain data: layers of the libraries people train with. Their instances
-# are rebuilt from their attributes without a call to their constructors or to any function.
+# are rebuilt from their attributes. Their constructors are never called: some evaluate text that they are given.
 _LAYER_PACKAGES = (
     "torch.nn.modules.",
     "torchvision.models.",
@@ -30,6 +31,8 @@ _PLAIN_CLASSES = {
     "pathlib.Path",
     "pathlib.PosixPath",
     "pathlib.PurePosixPath",
+    "timm.layers.format.Format",
+    "timm.models._features.FeatureInfo",
     "types.SimpleNamespace",
     "ultralytics.utils.IterableSimpleNamespace",
 }
@@ -53,8 +56,7 @@ def load_checkpoint(path: str | PathLike[str], *, trust: bool = False) -> Any:
     if trust:
         return torch.load(source, map_location="cpu", weights_only=False)
     try:
-        allowed = _admitted_classes(source)
-        with torch.serialization.safe_globals(allowed):
+        with torch.serialization.safe_globals(_admitted_classes(source)):
             return torch.load(source, map_location="cpu", weights_only=True)
     except EdgeVisionError:
         raise
@@ -78,8 +80,8 @@ def _load_safetensors(path: Path) -> dict[str, torch.Tensor]:
         raise ModelFileError(f"{path} is no safetensors file: {error}") from None
 
 
-def _admitted_classes(path: Path) -> list[type]:
-    """The classes the checkpoint names, all of them layers or plain data."""
+def _admitted_classes(path: Path) -> list[Any]:
+    """What torch's reader is to take for the classes that the checkpoint names, all of them layers or plain data."""
     if not zipfile.is_zipfile(path):
         return []  # torch's old format; its weights-only reader takes plain data only
     names = torch.serialization.get_unsafe_globals_in_checkpoint(path)
@@ -89,7 +91,28 @@ def _admitted_classes(path: Path) -> list[type]:
             f"{path} names code that a checkpoint has no need of, so it is not opened: {', '.join(sorted(refused))}; "
             f"if you trust where it comes from, say so with trust=True (--trust-checkpoint)"
         )
-    return [_import_class(name, path) for name in names]
+    admitted: list[Any] = []
+    for name in names:
+        found = _import_class(name, path)
+        if name in _PLAIN_CLASSES:
+            admitted.append((found, name))
+        else:
+            # The reader hands the state to instances of known classes only; this name no file can have guessed.
+            admitted += [(_shell_of(found, name, path), name), (found, f"admitted.{secrets.token_hex(16)}")]
+    return admitted
+
+
+def _shell_of(layer: type, name: str, path: Path) -> type:
+    """What stands for a layer's class in a checkpoint: it makes empty instances of it, and refuses to be called."""
+
+    class Shell(type):
+        def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+            raise ModelFileError(
+                f"{path} calls {name}, which a checkpoint has no need of, so it is not opened; if you trust where it "
+                f"comes from, say so with trust=True (--trust-checkpoint)"
+            )
+
+    return Shell(layer.__name__, (), {"__new__": lambda cls, *args: layer.__new__(layer)})
 
 
 def _is_admitted_name(name: str) -> bool:

@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 
 from edgevision.errors import ModelFileError  # noqa: E402
 from edgevision.export.checkpoint import load_checkpoint  # noqa: E402
+from edgevision.export.ultralytics_library import import_ultralytics  # noqa: E402
 from edgevision.spec.files import file_sha256  # noqa: E402
 
 
@@ -43,6 +44,41 @@ def test_a_checkpoint_that_runs_code_is_refused_and_nothing_runs(tmp_path: Path,
     assert not victim.exists()
     load_checkpoint(tmp_path / "a.pt", trust=True)
     assert victim.exists(), "the test's pickle does run code when it is trusted"
+
+
+def test_a_layer_that_is_called_is_refused(tmp_path: Path) -> None:
+    class Calls:
+        def __reduce__(self):
+            return torch.nn.Linear, (3, 4)
+
+    torch.save({"model": Calls()}, tmp_path / "a.pt")
+    with pytest.raises(
+        ModelFileError, match=r"calls torch.nn.modules.linear.Linear, which a checkpoint has no need of"
+    ):
+        load_checkpoint(tmp_path / "a.pt")
+
+
+def test_a_constructor_that_evaluates_text_is_not_called(tmp_path: Path) -> None:
+    pytest.importorskip("ultralytics", reason="ultralytics is not installed")
+    import_ultralytics("this test")
+    from ultralytics.nn.tasks import DetectionModel
+
+    victim = tmp_path / "made by the checkpoint"
+    definition = {
+        "nc": 1,
+        "activation": f"__import__('os').mkdir({str(victim)!r})",
+        "backbone": [[-1, 1, "Conv", [8, 3, 2]]],
+        "head": [],
+    }
+
+    class Builds:
+        def __reduce__(self):
+            return DetectionModel, (definition,)
+
+    torch.save({"model": Builds()}, tmp_path / "a.pt")
+    with pytest.raises(ModelFileError, match=r"calls ultralytics\.nn\.tasks\.DetectionModel"):
+        load_checkpoint(tmp_path / "a.pt")
+    assert not victim.exists()
 
 
 def test_a_function_in_an_admitted_package_is_refused(tmp_path: Path) -> None:
