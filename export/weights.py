@@ -50,8 +50,8 @@ def load_weights(
 ) -> None:
     """Copy `weights` into `module`, which they must fit name by name and shape by shape.
 
-    A prefix that all names share beyond the module's own ("module." of DataParallel, "model." of a wrapper,
-    "_orig_mod." of torch.compile) is dropped. BatchNorm's count of batches may be missing: evaluation does not use it.
+    A wrapper's prefix ("module." of DataParallel, "model." of Lightning, "_orig_mod." of torch.compile) is dropped, with
+    what the wrapper holds beside the network. BatchNorm's count of batches may be missing: evaluation does not use it.
     network: what the module is, for the message.
     Raises ModelFileError that names what does not fit.
     """
@@ -74,14 +74,23 @@ def load_weights(
 def drop_prefix(
     weights: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]
 ) -> dict[str, torch.Tensor]:
-    """`weights` without the prefix that keeps their names from being the wanted ones, if one prefix does."""
-    kept = {name: value for name, value in weights.items() if name != "n_averaged"}  # torch's AveragedModel
-    while not any(name in wanted for name in kept):
-        heads = {name.partition(".")[0] for name in kept}
-        if len(heads) != 1 or not all("." in name for name in kept):
-            return dict(weights)
-        kept = {name.partition(".")[2]: value for name, value in kept.items()}
-    return kept
+    """`weights` without a wrapper's prefix: those under the one that gives most of the wanted names.
+
+    As they are where a name is a wanted one already, or no prefix gives half of them.
+    """
+    if any(name in wanted for name in weights):
+        return dict(weights)
+    counts: dict[str, int] = {}
+    for name in weights:
+        parts = name.split(".")
+        for cut in range(1, len(parts)):
+            if ".".join(parts[cut:]) in wanted:
+                prefix = ".".join(parts[:cut]) + "."
+                counts[prefix] = counts.get(prefix, 0) + 1
+    best = max(counts, key=lambda one: (counts[one], -len(one)), default="")
+    if 2 * counts.get(best, 0) < len(wanted):
+        return dict(weights)
+    return {name.removeprefix(best): value for name, value in weights.items() if name.startswith(best)}
 
 
 def _as_weights(value: object) -> dict[str, torch.Tensor] | None:

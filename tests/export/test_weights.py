@@ -63,6 +63,15 @@ def test_weights_load_under_the_prefixes_of_wrappers(prefix: str) -> None:
         assert torch.equal(one, other)
 
 
+def test_what_a_wrapper_holds_beside_the_network_is_left_out() -> None:
+    source, target = network(1), network(2)
+    weights = {f"model.{k}": v for k, v in source.state_dict().items()}
+    load_weights(
+        target, {**weights, "mean": torch.zeros(3), "loss.weight": torch.ones(2)}, "a.ckpt", "the network"
+    )
+    assert torch.equal(target[0].weight, source[0].weight)
+
+
 def test_the_count_of_batches_may_be_missing() -> None:
     weights = {k: v for k, v in network(1).state_dict().items() if not k.endswith("num_batches_tracked")}
     target = network(2)
