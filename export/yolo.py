@@ -7,10 +7,11 @@ Ultralytics publishes (yolo11n.pt) is downloaded to where SOURCE says, where the
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
+from edgevision.export.classifier_arguments import default_output
 from edgevision.export.labels import read_labels
 from edgevision.export.options import (
     ExportOptions,
@@ -30,37 +31,18 @@ __all__ = ["add_arguments", "export_yolo", "read_yolo"]
 def export_yolo(
     source: str | PathLike[str],
     output: str | PathLike[str] | None = None,
+    *,
     options: ExportOptions | None = None,
     progress: Progress = quiet,
-    *,
-    model: str | None = None,
-    labels: Sequence[str] | None = None,
-    keypoints: tuple[int, int] | None = None,
-    size_hw: tuple[int, int] | None = None,
-    end2end: bool = True,
-    dynamic_batch: bool = False,
-    random: bool = False,
-    seed: int = 0,
-    trust: bool = False,
+    **reading: Any,
 ) -> ExportResult:
-    """Read a YOLO (see yolo_reader.read_yolo for its arguments) and export it (see pipeline.export_network).
+    """The files of a YOLO, written once they agree with PyTorch.
 
-    output: None writes a bundle beside the checkpoint, in a folder of its name; with `random`, in this folder.
+    output: a bundle's folder, or NAME.onnx; None: a folder here, named after the source. reading: arguments of
+    `read_yolo`. Raises as that and pipeline.export_network do.
     """
-    network = read_yolo(
-        source,
-        model=model,
-        labels=labels,
-        keypoints=keypoints,
-        size_hw=size_hw,
-        end2end=end2end,
-        dynamic_batch=dynamic_batch,
-        random=random,
-        seed=seed,
-        trust=trust,
-    )
-    target = Path(source).with_suffix("") if output is None else Path(output)
-    return export_network(network, target, options, progress)
+    network = read_yolo(source, **reading)
+    return export_network(network, output or default_output(source), options, progress)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -81,6 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="keypoints and values of each (17x3) of a -pose network built by name",
     )
     parser.add_argument("--one-to-many", action="store_true", help="YOLOv10, YOLO26: the head that needs NMS")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="with --random (default: 0)")
     add_export_arguments(parser)
     parser.set_defaults(handler=_main)
 
@@ -96,8 +79,8 @@ def _main(arguments: argparse.Namespace) -> int:
     result = export_yolo(
         arguments.source,
         arguments.output,
-        options_from_arguments(arguments),
-        show_progress,
+        options=options_from_arguments(arguments),
+        progress=show_progress,
         model=arguments.model,
         labels=None if arguments.labels is None else read_labels(arguments.labels),
         keypoints=arguments.keypoints,
@@ -105,6 +88,7 @@ def _main(arguments: argparse.Namespace) -> int:
         end2end=not arguments.one_to_many,
         dynamic_batch=arguments.dynamic_batch,
         random=arguments.random,
+        seed=arguments.seed,
         trust=arguments.trust_checkpoint,
     )
     print_result(result)

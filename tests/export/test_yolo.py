@@ -74,10 +74,11 @@ def test_the_command_exports_a_state_dict_and_tells_the_parity(
     assert model.labels == ("bolt", "nut")
 
 
-def test_without_an_output_a_bundle_lies_beside_the_checkpoint(tmp_path: Path) -> None:
+def test_without_an_output_a_bundle_lies_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     weights, name = state_dict_of(tmp_path, "classify", ("bolt", "nut"))
     done = export_yolo(weights, model=name, labels=("bolt", "nut"), size_hw=(32, 32))
-    assert done.path == tmp_path / "weights"
+    assert done.path == Path("weights")
     assert (done.path / "model.onnx").is_file()
     assert ev.load(done.path).labels == ("bolt", "nut")
 
