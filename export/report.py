@@ -169,17 +169,23 @@ def _write_golden(
     path: Path, network: Network, references: Sequence[PartReference], pictures: Pictures
 ) -> None:
     """frame.N: uint8 (H, W, 3) BGR. ROLE.RUN.output.NAME and, of parts that take no frame, ROLE.RUN.input.NAME: as
-    PyTorch took and gave them. result.N: the golden results as JSON. names: the frames'."""
+    PyTorch took and gave them; an input that is an output of another part is the text of that key. result.N: the golden
+    results as JSON. names: the frames'."""
     arrays: dict[str, Any] = {"names": np.array([frame.name for frame in pictures.golden])}
     for index, frame in enumerate(pictures.golden):
         arrays[f"frame.{index}"] = frame.image
+    # Six prompts a frame would be six copies of its embeddings, 16 MB each for SAM 2.
+    keys: dict[int, str] = {}
     for reference in references:
         role = reference.part.role
         for index, outputs in enumerate(reference.outputs):
             arrays |= {f"{role}.{index}.output.{name}": value for name, value in outputs.items()}
-            if role != "model":
-                feeds = reference.feeds[index]
-                arrays |= {f"{role}.{index}.input.{name}": value for name, value in feeds.items()}
+            if role == "model":
+                keys |= {id(value): f"{role}.{index}.output.{name}" for name, value in outputs.items()}
+                continue
+            for name, value in reference.feeds[index].items():
+                held = keys.get(id(value))
+                arrays[f"{role}.{index}.input.{name}"] = value if held is None else np.array(held)
     results = decode_outputs(network.spec, references[0], references[0].outputs, "fp32")
     for index, result in enumerate(results):
         arrays[f"result.{index}"] = np.array(result.to_json())

@@ -76,6 +76,12 @@ def test_a_bundle_holds_every_part_and_says_so(tmp_path: Path) -> None:
     bundle.verify()
     assert bundle_part(done.path, "decoder", "fp16") == done.path / "decoder.onnx"
     assert ev.load(done.path).labels[0] == "class0"
+    with np.load(done.path / "golden.npz", allow_pickle=False) as golden:
+        # What the decoder took of the model is there once, under the model's key.
+        assert [str(golden[f"decoder.{run}.input.logits"]) for run in range(4)] == [
+            f"model.{frame}.output.logits" for frame in (0, 0, 1, 1)
+        ]
+        assert golden["decoder.1.input.points"].shape == (1, 5, 2)
 
 
 def test_a_dynamic_batch_is_checked_at_one_two_and_three(tmp_path: Path) -> None:
