@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-pytest.importorskip("torch", reason="torch is not installed")
+torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("onnx", reason="onnx is not installed")
 pytest.importorskip("onnxscript", reason="onnxscript is not installed")
 
-from edgevision.export.network import Network
+from edgevision.export.network import Network  # noqa: E402
 
 __all__ = ["FAMILIES"]
 
@@ -49,13 +50,27 @@ def tiny_yolo(kind: str, folder: Path) -> Network:
     return read_yolo(write_tiny_yolo(folder, kind), random=True, size_hw=(96, 64), dynamic_batch=True)
 
 
+def random_weights(network: Network) -> Network:
+    """The network, its spec saying of its weights what the file that they came from could not."""
+    source = dataclasses.replace(network.spec.source, random_weights=True)
+    return dataclasses.replace(network, spec=dataclasses.replace(network.spec, source=source))
+
+
+def sam(folder: Path) -> Network:
+    pytest.importorskip("segment_anything", reason="segment_anything is not installed")
+    from tiny_sams import segment_anything_sam
+
+    from edgevision.export.sam import read_sam
+
+    torch.save(segment_anything_sam().state_dict(), folder / "sam.pth")
+    return random_weights(read_sam(folder / "sam.pth"))
+
+
 FAMILIES: dict[str, Callable[[Path], Network]] = {
     "resnet": resnet,
     "vit": vit,
     "yolo11n": yolo11n,
-    **{
-        f"yolo {kind}": partial(tiny_yolo, kind)
-        for kind in ("segment", "pose", "obb", "classify", "detect26")
-    },
+    **{f"yolo {kind}": partial(tiny_yolo, kind) for kind in ("segment", "obb", "detect26")},
+    "sam": sam,
 }
 """Told a folder for files of its own, each gives its network."""
