@@ -81,7 +81,7 @@ class PromptDecoder(torch.nn.Module):
         queries, keys = self.layers.transformer(
             point_embeddings=tokens[:, None],
             image_embeddings=image,
-            image_positional_embeddings=self.image_positions.to(dtype),
+            image_positional_embeddings=self.image_positions,
             attention_similarity=None,
         )
         first = 1 if self.has_high_res else 0
@@ -95,11 +95,10 @@ class PromptDecoder(torch.nn.Module):
     def half_copy(self) -> PromptDecoder:
         """A copy that computes in float16 and takes and gives float32.
 
-        Positions stay in float32: float16 cannot tell pixels above 1024 apart, and their sines are of large angles.
+        Points are encoded in float32: float16 has steps of half a pixel near 1024, and sines are taken of large angles.
         """
         twin = copy.deepcopy(self).half()
         twin.frequencies = self.frequencies.clone()
-        twin.image_positions = self.image_positions.clone()
         twin.kinds = self.kinds.clone()
         return twin
 

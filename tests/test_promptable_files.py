@@ -9,7 +9,9 @@ import pytest
 from tiny_promptable import CANVAS, RADII, write_promptable
 
 import edgevision as ev
-from edgevision import InputError, ModelFileError, PromptableModel
+from edgevision import InputError, Model, ModelFileError, PromptableModel, SpecError
+from edgevision.backends.registry import open_session
+from edgevision.spec import load_spec
 
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 
@@ -56,3 +58,13 @@ def test_the_decoder_must_lie_beside_the_model(tmp_path: Path) -> None:
 def test_thresholds_mean_nothing_to_it(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="task 'promptable' has no option 'confidence'; accepted: none"):
         ev.load(write_promptable(tmp_path), confidence=0.5)
+
+
+def test_a_plain_model_says_how_it_is_opened(tmp_path: Path) -> None:
+    spec = load_spec(write_promptable(tmp_path))
+    session = open_session(tmp_path / "model.onnx")
+    with pytest.raises(
+        SpecError, match=r"open its bundle with edgevision\.load, which gives a PromptableModel"
+    ):
+        Model(spec, session)
+    session.close()

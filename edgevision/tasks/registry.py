@@ -34,6 +34,11 @@ def open_task(spec: ModelSpec, outputs: Sequence[str], frame_format: str = "bgr"
     Raises SpecError for a task that this version cannot run, or a decoder whose outputs the network lacks.
     """
     factory = RUNNABLE_TASKS.get(spec.task)
+    if spec.task == "promptable":
+        raise SpecError(
+            "task 'promptable' is two networks and takes prompts: open its bundle with edgevision.load, which gives a "
+            "PromptableModel"
+        )
     if factory is None:
         raise SpecError(
             f"task {spec.task!r} cannot be run by this version; it runs: {', '.join(RUNNABLE_TASKS)}"
