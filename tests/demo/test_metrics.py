@@ -12,10 +12,14 @@ from edgevision.demo.metrics import (
     IOU_THRESHOLDS,
     BoxDetections,
     BoxTruth,
+    MaskDetections,
+    MaskTruth,
     box_iou,
+    mask_iou,
     mean_average_precision,
 )
 from edgevision.errors import InputError
+from edgevision.results import Masks
 
 CLASSES = 3
 
@@ -172,7 +176,7 @@ def test_boxes_without_area_overlap_nothing() -> None:
 @pytest.mark.parametrize(
     ("detections", "truths", "message"),
     [
-        pytest.param([], [shown([], [])], "one BoxDetections a picture", id="lengths-differ"),
+        pytest.param([], [shown([], [])], "one set of detections a picture", id="lengths-differ"),
         pytest.param(
             [found([0, 0, 1, 1], [1], [3])], [shown([], [])], "class ids must be 0 to 2", id="class-high"
         ),
@@ -184,3 +188,50 @@ def test_boxes_without_area_overlap_nothing() -> None:
 def test_bad_input_is_refused(detections: list[BoxDetections], truths: list[BoxTruth], message: str) -> None:
     with pytest.raises(InputError, match=message):
         mean_average_precision(detections, truths, CLASSES)
+
+
+def filled(boxes: np.ndarray) -> Masks:
+    """The masks that whole-pixel boxes cover, in a picture of 600 x 600."""
+    masks = np.zeros((len(boxes), 600, 600), bool)
+    for mask, (x0, y0, x1, y1) in zip(masks, boxes.astype(int), strict=True):
+        mask[y0:y1, x0:x1] = True
+    return Masks.from_dense(masks)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_masks_that_fill_their_boxes_score_as_the_boxes_do(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    boxes = [random_picture(rng, ties=False, with_ignored=True) for _ in range(3)]
+    whole = [
+        (
+            found(np.clip(np.round(d.boxes), 0, 600), d.scores, d.class_id),
+            shown(np.round(t.boxes), t.class_id, t.ignored),
+        )
+        for d, t in boxes
+    ]
+    masks = [
+        (
+            MaskDetections(filled(d.boxes), d.scores, d.class_id),
+            MaskTruth(filled(t.boxes), t.class_id, t.ignored),
+        )
+        for d, t in whole
+    ]
+    by_box = mean_average_precision([d for d, _ in whole], [t for _, t in whole], CLASSES)
+    by_mask = mean_average_precision([d for d, _ in masks], [t for _, t in masks], CLASSES)
+    assert by_mask == by_box
+
+
+def test_masks_overlap_where_their_pixels_do_not_their_windows() -> None:
+    ring, disc = np.zeros((40, 40), bool), np.zeros((40, 40), bool)
+    ring[5:35, 5:35] = True
+    ring[10:30, 10:30] = False
+    disc[10:30, 10:30] = True
+    half = ring & (np.arange(40) < 20)
+    overlaps = mask_iou(Masks.from_dense(np.stack([ring, half])), Masks.from_dense(np.stack([disc, ring])))
+    assert overlaps.tolist() == [[0.0, 1.0], [0.0, 0.5]]
+
+
+def test_boxes_are_not_compared_with_masks() -> None:
+    boxes, masks = np.array([[0, 0, 4, 4]]), filled(np.array([[0, 0, 4, 4]]))
+    with pytest.raises(InputError, match="got BoxDetections and MaskTruth"):
+        mean_average_precision([found(boxes, [1], [0])], [MaskTruth(masks, np.array([0]))], CLASSES)
