@@ -1,4 +1,4 @@
-"""Pictures to train and judge the conveyor detector on, rendered by `edgevision.demo.scene`.
+"""What the demo's models learn from and are judged on, rendered by `edgevision.demo.scene`.
 
 Scene seeds from 2**31 on are for training (`random_still` draws only those); smaller seeds are held out. Pictures go
 through the deployment's own preprocessing: rendered at 1280 x 720, letterboxed with `cv2.INTER_LINEAR` and grey 114.
@@ -6,32 +6,62 @@ through the deployment's own preprocessing: rendered at 1280 x 720, letterboxed 
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from edgevision.demo.scene import Frame, Scene, random_still
+from edgevision.demo.crops import crop_part
+from edgevision.demo.landmarks import settle_landmarks
+from edgevision.demo.scene import Frame, Scene
+from edgevision.geometry import place_image
+from edgevision.ops.image import PixelMap, image_to_tensor
+
+__all__ = [
+    "CROP_HW",
+    "FRAME_HW",
+    "HELD_OUT_CLIPS",
+    "HELD_OUT_STILLS",
+    "INPUT_HW",
+    "PAD",
+    "VALIDATION",
+    "Sample",
+    "crop_samples",
+    "fit_crop",
+    "held_out_frames",
+    "letterbox",
+    "to_sample",
+    "validation_frames",
+]
 
 INPUT_HW = (256, 448)
+CROP_HW = (64, 64)
 FRAME_HW = (720, 1280)
 PAD = 114
-CHUNK = 250  # pictures in one cache file
 HELD_OUT_STILLS = 1_000_000  # first seed of the held-out stills
 HELD_OUT_CLIPS = 2_000_000  # first seed of the held-out clips
+VALIDATION = 3_000_000  # first seed of the scenes looked at while training
+CROP_SHIFT = 0.08  # a training crop's box is off by up to this share of its sides, as a detector's may be
+
+_CROP_PIXELS = PixelMap(
+    color="bgr", filter="bilinear_antialias", layout="nhwc", scale=1.0, pad_value=(PAD, PAD, PAD)
+)
 
 
 @dataclass(frozen=True)
-class Samples:
-    """images: uint8 (N, H, W, 3) BGR, letterboxed. boxes: one float32 (M, 6) a picture: xyxy in input pixels,
-    class, 1 where the object is ignored."""
+class Sample:
+    """A picture as the networks take it, with its truth in the pixels of that picture.
 
-    images: npt.NDArray[np.uint8]
-    boxes: tuple[npt.NDArray[np.float32], ...]
+    image: uint8 (H, W, 3) BGR, letterboxed. boxes: float32 (M, 6): xyxy, class, 1 where the object is ignored.
+    keypoints: float32 (M, 4, 3): x, y, 1 where it shows (`landmarks.settle_landmarks`). owners: uint8 (H, W): 1 + the
+    row of the object that the pixel's centre shows, 0 for none.
+    """
+
+    image: npt.NDArray[np.uint8]
+    boxes: npt.NDArray[np.float32]
+    keypoints: npt.NDArray[np.float32]
+    owners: npt.NDArray[np.uint8]
 
 
 def letterbox(
@@ -51,59 +81,56 @@ def letterbox(
     return out, scale, (left, top)
 
 
-def to_sample(
-    frame: Frame, input_hw: tuple[int, int] = INPUT_HW
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
-    """The letterboxed picture and its objects, float32 (M, 6) as in `Samples`."""
+def to_sample(frame: Frame, input_hw: tuple[int, int] = INPUT_HW) -> Sample:
+    """The frame as the networks see it."""
     image, scale, (left, top) = letterbox(frame.image, input_hw)
     truth = frame.truth
     boxes = truth.boxes * np.float32(scale) + np.array([left, top, left, top], np.float32)
     rows = np.concatenate([boxes, truth.class_id[:, None], truth.ignored[:, None]], axis=1)
-    return image, rows.astype(np.float32)
+    keypoints = settle_landmarks(truth)
+    keypoints[..., :2] = keypoints[..., :2] * np.float32(scale) + np.array([left, top], np.float32)
+    return Sample(image, rows.astype(np.float32), keypoints, _owners(frame, input_hw, scale, (left, top)))
 
 
-def _render_chunk(chunk: int, seed: int, folder: Path) -> Path:
-    import cv2
-
-    cv2.setNumThreads(1)  # one process a core already
-    path = folder / f"seed{seed}-chunk{chunk:04d}.npz"
-    if path.is_file():
-        return path
-    images, boxes = [], []
-    for i in range(CHUNK):
-        rng = np.random.default_rng([seed, chunk * CHUNK + i])
-        image, rows = to_sample(random_still(rng, FRAME_HW))
-        images.append(image)
-        boxes.append(rows)
-    counts = np.array([len(rows) for rows in boxes], np.int64)
-    partial_path = path.with_suffix(".partial.npz")
-    np.savez(partial_path, images=np.stack(images), boxes=np.concatenate(boxes), counts=counts)
-    partial_path.replace(path)
-    return path
+def _owners(
+    frame: Frame, input_hw: tuple[int, int], scale: float, pad: tuple[int, int]
+) -> npt.NDArray[np.uint8]:
+    height, width = frame.image.shape[:2]
+    owners = np.zeros((height, width), np.uint8)
+    for row, mask in enumerate(frame.truth.masks):
+        owners[mask] = row + 1
+    # The picture's pixel under the centre of each of the input's.
+    line = np.floor((np.arange(input_hw[0]) + 0.5 - pad[1]) / scale).astype(np.int64)
+    column = np.floor((np.arange(input_hw[1]) + 0.5 - pad[0]) / scale).astype(np.int64)
+    inside = ((line >= 0) & (line < height))[:, None] & ((column >= 0) & (column < width))
+    seen = owners[line.clip(0, height - 1)[:, None], column.clip(0, width - 1)]
+    return np.where(inside, seen, np.uint8(0))
 
 
-def render_cache(
-    folder: Path, count: int, seed: int, workers: int, progress: Callable[[int], None] = lambda done: None
-) -> list[Path]:
-    """Files with `count` training pictures (rounded up to whole chunks); those rendered before are kept."""
-    folder.mkdir(parents=True, exist_ok=True)
-    job = partial(_render_chunk, seed=seed, folder=folder)
-    paths = []
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        for path in pool.imap(job, range(-(-count // CHUNK))):
-            paths.append(path)
-            progress(len(paths) * CHUNK)
-    return paths
+def fit_crop(crop: npt.NDArray[np.uint8], size_hw: tuple[int, int] = CROP_HW) -> npt.NDArray[np.uint8]:
+    """A part's picture at the classifiers' size, uint8 (*size_hw, 3) BGR, by the runtime's own kernel."""
+    out = np.empty((*size_hw, 3), np.uint8)
+    image_to_tensor(crop, place_image(crop.shape[:2], size_hw), out, source="bgr", pixels=_CROP_PIXELS)
+    return out
 
 
-def load_cache(paths: Sequence[Path]) -> Samples:
-    """The pictures in the files that `render_cache` named."""
-    images, boxes = [], []
-    for path in paths:
-        with np.load(path, allow_pickle=False) as data:
-            images.append(data["images"])
-            boxes.extend(np.split(data["boxes"], np.cumsum(data["counts"])[:-1]))
-    return Samples(np.concatenate(images), tuple(boxes))
+def crop_samples(
+    frame: Frame, rng: np.random.Generator | None = None, most: int | None = None
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """The frame's counted parts, uint8 (N, *CROP_HW, 3) BGR, and their classes, int64 (N,).
+
+    rng: draws which parts when there are more than `most`, and moves their boxes a little; None: all, as they are.
+    """
+    truth = frame.truth.counted()
+    rows = np.arange(len(truth)) if rng is None else rng.permutation(len(truth))[:most]
+    crops = np.empty((len(rows), *CROP_HW, 3), np.uint8)
+    for out, row in zip(crops, rows, strict=True):
+        box = truth.boxes[row].astype(np.float64)
+        if rng is not None:
+            sides = box[2:] - box[:2]
+            box += rng.uniform(-CROP_SHIFT, CROP_SHIFT, 4) * np.tile(sides, 2)
+        out[:] = fit_crop(crop_part(frame.image, box))
+    return crops, truth.class_id[rows]
 
 
 def held_out_frames(stills: int, clips: int, frames_per_clip: int = 10) -> Iterator[Frame]:
@@ -114,3 +141,8 @@ def held_out_frames(stills: int, clips: int, frames_per_clip: int = 10) -> Itera
         scene = Scene(HELD_OUT_CLIPS + i, FRAME_HW)
         for k in range(frames_per_clip):
             yield scene.frame(k / 3)
+
+
+def validation_frames(count: int) -> list[Frame]:
+    """Frames to look at while training, of scenes neither trained on nor held out."""
+    return [Scene(VALIDATION + i, FRAME_HW).frame(float(i % 29)) for i in range(count)]

@@ -13,8 +13,16 @@ from torch import nn
 from torchvision.ops import batched_nms
 
 import edgevision as ev
-from edgevision.demo.metrics import BoxDetections, BoxTruth, MeanAveragePrecision, mean_average_precision
+from edgevision.demo.metrics import (
+    BoxDetections,
+    BoxTruth,
+    MaskDetections,
+    MaskTruth,
+    MeanAveragePrecision,
+    mean_average_precision,
+)
 from edgevision.demo.scene import CLASS_NAMES, Frame
+from edgevision.export.conveyor_batch import to_input
 from edgevision.export.conveyor_data import letterbox
 
 CONFIDENCE, NMS_IOU, MAX_DETECTIONS = 0.001, 0.7, 300
@@ -23,11 +31,6 @@ CONFIDENCE, NMS_IOU, MAX_DETECTIONS = 0.001, 0.7, 300
 Predictor = Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
 # A picture, uint8 (H, W, 3) BGR, to what is found in it.
 Detector = Callable[[npt.NDArray[np.uint8]], BoxDetections]
-
-
-def to_input(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """A letterboxed picture as the network takes it: float32 (1, 3, H, W) RGB 0-1 from uint8 (H, W, 3) BGR."""
-    return np.ascontiguousarray(image[:, :, ::-1].transpose(2, 0, 1)[None], np.float32) / np.float32(255)
 
 
 def torch_predictor(model: nn.Module) -> Predictor:
@@ -45,7 +48,7 @@ def torch_predictor(model: nn.Module) -> Predictor:
 def detect(predict: Predictor, image: npt.NDArray[np.uint8], confidence: float = CONFIDENCE) -> BoxDetections:
     """Detections in image pixels, best first, from uint8 (H, W, 3) BGR of any size."""
     boxed, scale, (left, top) = letterbox(image)
-    output = torch.from_numpy(predict(to_input(boxed))[0])
+    output = torch.from_numpy(predict(to_input(boxed[None]))[0])
     scores, classes = output[4:].max(dim=0)
     keep = scores > confidence
     centre, size = output[:2, keep].T, output[2:4, keep].T
@@ -83,7 +86,15 @@ def evaluate(predict: Predictor, frames: Iterable[Frame]) -> MeanAveragePrecisio
     return mean_average_precision(*find_all(partial(detect, predict), frames), len(CLASS_NAMES))
 
 
-def summarise(found: list[BoxDetections], truths: list[BoxTruth]) -> dict[str, Any]:
+def validate_detector(model: nn.Module, frames: Iterable[Frame]) -> dict[str, float]:
+    """The network's average precisions on the frames, for the log."""
+    result = evaluate(torch_predictor(model), frames)
+    return {"map50_95": result.map50_95, "map50": result.map50}
+
+
+def summarise(
+    found: list[BoxDetections] | list[MaskDetections], truths: list[BoxTruth] | list[MaskTruth]
+) -> dict[str, Any]:
     """Average precision of detections as the report gives it: rounded, classes by name."""
     result = mean_average_precision(found, truths, len(CLASS_NAMES))
     return {

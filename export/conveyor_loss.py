@@ -7,31 +7,16 @@ loss (Li et al. 2020).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from edgevision.export.conveyor_batch import Pictures, Targets
 from edgevision.export.conveyor_yolo import BINS, ConveyorYolo
 
 SCORE_POWER, IOU_POWER = 1.0, 6.0  # alpha and beta of TOOD
 CANDIDATES = 10  # anchors an object may have
 BOX_WEIGHT, SCORE_WEIGHT, SIDE_WEIGHT = 5.0, 1.0, 1.0
-
-
-@dataclass(frozen=True)
-class Targets:
-    """Objects of a batch, padded to M rows a picture.
-
-    boxes: float32 (B, M, 4) xyxy, input pixels. classes: int64 (B, M). counted, ignored: bool (B, M); padding is
-    neither. Anchors inside ignored objects cost nothing, whatever they say.
-    """
-
-    boxes: Tensor
-    classes: Tensor
-    counted: Tensor
-    ignored: Tensor
 
 
 def box_iou(a: Tensor, b: Tensor) -> Tensor:
@@ -94,7 +79,7 @@ def assign(boxes: Tensor, scores: Tensor, anchors: Tensor, targets: Targets) -> 
 
 def conveyor_loss(model: ConveyorYolo, images: Tensor, targets: Targets) -> tuple[Tensor, dict[str, float]]:
     """The batch's loss, a scalar, and its parts for the log."""
-    side_logits, class_logits, anchors = model.predict_raw(images)
+    side_logits, class_logits, anchors = (part.float() for part in model.predict_raw(images))
     boxes = model.decode_boxes(side_logits, anchors).transpose(1, 2)
     logits = class_logits.transpose(1, 2)
     owner, aim, left_out = assign(boxes.detach(), logits.detach().sigmoid(), anchors, targets)
@@ -114,6 +99,11 @@ def conveyor_loss(model: ConveyorYolo, images: Tensor, targets: Targets) -> tupl
     loss = SCORE_WEIGHT * score_loss + BOX_WEIGHT * box_loss + SIDE_WEIGHT * side_loss
     parts = {"score": score_loss.item(), "box": box_loss.item(), "side": side_loss.item()}
     return loss, parts
+
+
+def detector_loss(model: ConveyorYolo, batch: Pictures) -> tuple[Tensor, dict[str, float]]:
+    """`conveyor_loss` of a batch of pictures."""
+    return conveyor_loss(model, batch.images, batch.targets)
 
 
 def distribution_loss(logits: Tensor, sides: Tensor) -> Tensor:

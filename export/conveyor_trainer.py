@@ -1,22 +1,39 @@
-"""One update of the conveyor detector, and what an update needs: schedule, moving average, team, checkpoint."""
+"""One update of a demo network, and what an update needs: schedule, moving average, team, checkpoint."""
 
 from __future__ import annotations
 
-import argparse
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
-from edgevision.demo.scene import CLASS_NAMES
-from edgevision.export.conveyor_loss import Targets, conveyor_loss
-from edgevision.export.conveyor_yolo import ConveyorYolo
+__all__ = ["Loss", "Schedule", "Team", "Trainer", "save_atomically"]
 
 EMA_DECAY = 0.998
+LAST_RATE = 0.02  # of the peak rate, at the end of the cosine
+
+# The network and a batch (a named tuple of tensors) to the batch's loss, a scalar, and its parts for the log.
+Loss = Callable[[Any, Any], tuple[Tensor, dict[str, float]]]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to train. minutes: of training time, or epochs when that is above 0. rate: peak learning
+    rate of AdamW. decay: weight decay, of matrices and filters alone. warm_steps: the rate rises over so many.
+    bfloat16: convolutions and matrix products in bfloat16, twice as fast on processors that have it."""
+
+    minutes: float
+    epochs: float = 0.0
+    rate: float = 2e-3
+    decay: float = 0.02
+    warm_steps: int = 150
+    bfloat16: bool = True
 
 
 def save_atomically(value: object, path: Path) -> None:
@@ -60,47 +77,63 @@ class Team:
 
 
 class Trainer:
-    """The model, its moving average, the optimizer and the schedule."""
+    """The model, its moving average, the optimizer and the schedule.
 
-    def __init__(self, options: argparse.Namespace, team: Team) -> None:
-        torch.manual_seed(options.seed)  # the same start in the whole team
-        self.team = team
+    frozen: children of the model that stay as they are, batch norms included.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        loss: Loss,
+        schedule: Schedule,
+        team: Team,
+        device: str = "auto",
+        frozen: Sequence[str] = (),
+    ) -> None:
+        self.team, self.loss, self.schedule = team, loss, schedule
         auto = "cuda" if torch.cuda.is_available() else "cpu"
-        self.device = torch.device(auto if options.device == "auto" else options.device)
-        self.options = options
-        self.model = ConveyorYolo(len(CLASS_NAMES)).to(self.device, memory_format=torch.channels_last)
+        self.device = torch.device(auto if device == "auto" else device)
+        self.model = model.to(self.device, memory_format=torch.channels_last)
+        self._frozen = [self.model.get_submodule(name).requires_grad_(False) for name in frozen]
         self.average = copy.deepcopy(self.model).eval().requires_grad_(False)
+        self._learning = [p for p in self.model.parameters() if p.requires_grad]
         # Norms and biases are not decayed.
-        decayed = [p for p in self.model.parameters() if p.ndim > 1]
-        plain = [p for p in self.model.parameters() if p.ndim <= 1]
-        groups = [{"params": decayed, "weight_decay": 0.02}, {"params": plain, "weight_decay": 0.0}]
-        self.optimizer = torch.optim.AdamW(groups, lr=options.rate, betas=(0.9, 0.98))
+        groups = [
+            {"params": [p for p in self._learning if p.ndim > 1], "weight_decay": schedule.decay},
+            {"params": [p for p in self._learning if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        self.optimizer = torch.optim.AdamW(groups, lr=schedule.rate, betas=(0.9, 0.98))
         self.step, self.elapsed_s = 0, 0.0
 
     def progress(self, steps_per_epoch: int) -> float:
         """How much of the training is done, 0-1."""
-        if self.options.epochs > 0:
-            return self.step / (self.options.epochs * steps_per_epoch)
-        return self.elapsed_s / (60 * self.options.minutes)
+        if self.schedule.epochs > 0:
+            return self.step / (self.schedule.epochs * steps_per_epoch)
+        return self.elapsed_s / (60 * self.schedule.minutes)
 
-    def train_step(self, images: Tensor, targets: Targets, progress: float) -> dict[str, float]:
-        """One update; the parts of its loss. Sets `elapsed_s` to the leader's, so that the team stays in step."""
-        warm = min(1.0, (self.step + 1) / 150)
-        rate = self.options.rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
+    def train_step(self, batch: Any, progress: float) -> dict[str, float]:
+        """One update; the parts of its loss. Sets `elapsed_s` to the leader's, so that the team stays in step.
+
+        batch: a named tuple of tensors. Raises FloatingPointError when the loss is no longer finite.
+        """
+        warm = min(1.0, (self.step + 1) / self.schedule.warm_steps)
+        cosine = LAST_RATE + (1 - LAST_RATE) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+        rate = self.schedule.rate * warm * cosine
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.model.train()
-        images = images.to(self.device, memory_format=torch.channels_last)
-        targets = Targets(
-            *(getattr(targets, f).to(self.device) for f in ("boxes", "classes", "counted", "ignored"))
-        )
-        loss, parts = conveyor_loss(self.model, images, targets)
+        for module in self._frozen:
+            module.eval()
+        batch = type(batch)(*(part.to(self.device) for part in batch))
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.schedule.bfloat16):
+            loss, parts = self.loss(self.model, batch)
         if not torch.isfinite(loss):
             raise FloatingPointError(f"the loss became {loss.item()} at step {self.step}; lower --rate")
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        self.elapsed_s = self.team.average(list(self.model.parameters()), self.elapsed_s)
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 10.0)
+        self.elapsed_s = self.team.average(self._learning, self.elapsed_s)
+        torch.nn.utils.clip_grad_norm_(self._learning, 10.0)
         self.optimizer.step()
         self.step += 1
         self._update_average()

@@ -117,7 +117,10 @@ class ConveyorYolo(nn.Module):
 
     def features(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Feature maps at strides 8, 16 and 32."""
-        c3 = self.stage3(self.stem(images))
+        return self.pyramid(self.stage3(self.stem(images)))
+
+    def pyramid(self, c3: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Feature maps at strides 8, 16 and 32 from what `stage3` gives."""
         c4 = self.stage4(c3)
         p5 = self.lateral5(self.stage5(c4))
         p4 = self.down4(torch.cat((self.grow(p5), self.lateral4(c4)), dim=1))
@@ -128,12 +131,16 @@ class ConveyorYolo(nn.Module):
 
     def predict_raw(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Box-side logits (B, 4, BINS, A), class logits (B, classes, A), anchors (3, A): x, y, stride in pixels."""
+        return self.predict_levels(self.features(images))
+
+    def predict_levels(self, levels: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """As `predict_raw`, from the feature maps."""
         sides, scores, anchors = [], [], []
-        for level, head, stride in zip(self.features(images), self.heads, STRIDES, strict=True):
+        for level, head, stride in zip(levels, self.heads, STRIDES, strict=True):
             box, score = head(level)
             sides.append(box.flatten(2))
             scores.append(score.flatten(2))
-            anchors.append(anchor_points(level.shape[2], level.shape[3], stride, images.device))
+            anchors.append(anchor_points(level.shape[2], level.shape[3], stride, level.device))
         box_logits = torch.cat(sides, dim=2)
         return (
             box_logits.unflatten(1, (4, BINS)),

@@ -1,9 +1,7 @@
-"""Pictures, batches, checkpoints and the evaluation of the conveyor detector."""
+"""The pictures, batches and updates that all of the demo's networks learn by, and the evaluation of the detector."""
 
 from __future__ import annotations
 
-import argparse
-import json
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +11,15 @@ torch = pytest.importorskip("torch", reason="torch is not installed (the export 
 pytest.importorskip("torchvision", reason="torchvision is not installed (the export extra)")
 pytest.importorskip("cv2", reason="OpenCV is not installed (the video extra)")
 
-import edgevision as ev  # noqa: E402
-import edgevision.demo  # noqa: E402
-from edgevision.demo.metrics import mean_average_precision  # noqa: E402
-from edgevision.demo.scene import CLASS_NAMES, Scene  # noqa: E402
-from edgevision.export import conveyor_data  # noqa: E402
-from edgevision.export.conveyor_data import INPUT_HW, Samples, held_out_frames, letterbox  # noqa: E402
-from edgevision.export.conveyor_eval import detect, evaluate, file_detector, find_all  # noqa: E402
-from edgevision.export.conveyor_loss import Targets  # noqa: E402
-from edgevision.export.conveyor_trainer import Team, Trainer  # noqa: E402
-from edgevision.export.train_conveyor import make_batch  # noqa: E402
+from edgevision.demo.scene import Scene  # noqa: E402
+from edgevision.export import conveyor_cache, conveyor_data  # noqa: E402
+from edgevision.export.conveyor_batch import Pictures, make_batch, to_input  # noqa: E402
+from edgevision.export.conveyor_cache import Samples  # noqa: E402
+from edgevision.export.conveyor_data import INPUT_HW, held_out_frames, letterbox  # noqa: E402
+from edgevision.export.conveyor_eval import detect, evaluate  # noqa: E402
+from edgevision.export.conveyor_loss import detector_loss  # noqa: E402
+from edgevision.export.conveyor_trainer import Schedule, Team, Trainer  # noqa: E402
+from edgevision.export.conveyor_yolo import ConveyorYolo  # noqa: E402
 from edgevision.geometry import place_image  # noqa: E402
 
 SIZE = (720, 1280)
@@ -45,25 +42,67 @@ def test_letterbox_places_as_the_runtime_does(image_hw: tuple[int, int]) -> None
 
 def test_samples_carry_the_truth_in_input_pixels() -> None:
     frame = Scene(4, SIZE).frame(3.0)
-    image, rows = conveyor_data.to_sample(frame)
+    sample = conveyor_data.to_sample(frame)
     placement = place_image(SIZE, INPUT_HW)
-    assert image.shape == (*INPUT_HW, 3)
+    assert sample.image.shape == (*INPUT_HW, 3)
     expected = placement.points_to_model(frame.truth.boxes.reshape(-1, 2)).reshape(-1, 4)
-    np.testing.assert_allclose(rows[:, :4], expected, rtol=0, atol=1e-4)  # float32 products below 448
-    assert np.array_equal(rows[:, 4], frame.truth.class_id)
-    assert np.array_equal(rows[:, 5], frame.truth.ignored)
+    np.testing.assert_allclose(sample.boxes[:, :4], expected, rtol=0, atol=1e-4)  # float32 products below 448
+    assert np.array_equal(sample.boxes[:, 4], frame.truth.class_id)
+    assert np.array_equal(sample.boxes[:, 5], frame.truth.ignored)
+
+
+def test_a_sample_says_which_object_each_pixel_shows() -> None:
+    frame = Scene(4, SIZE).frame(3.0)
+    sample = conveyor_data.to_sample(frame)
+    placement = place_image(SIZE, INPUT_HW)
+    (top, left), (height, width) = placement.offset_yx, placement.resized_hw
+    assert not sample.owners[:top].any()
+    assert not sample.owners[top + height :].any()
+    inside = sample.owners[top : top + height, left : left + width]
+    # The pixel under each centre: 720 / 252 picture pixels to one of the input's.
+    line, column = (np.floor((np.arange(n) + 0.5) * 720 / 252).astype(int) for n in (height, width))
+    shown = np.ix_(line, column)
+    assert np.array_equal(inside > 0, frame.truth.labels[shown] > 0)
+    for row, mask in enumerate(frame.truth.masks):
+        assert np.array_equal(inside == row + 1, mask[shown])
+
+
+def test_a_samples_landmarks_show_where_it_says_so() -> None:
+    sample = conveyor_data.to_sample(Scene(4, SIZE).frame(3.0))
+    lying = checked = 0
+    for row, landmarks in enumerate(sample.keypoints):
+        for x, y, shows in landmarks:
+            if shows:
+                checked += 1
+                lying += sample.owners[int(y), int(x)] != row + 1
+    assert checked > 30
+    # Visibility is the full picture's; a pixel of the input stands for eight of those.
+    assert lying <= 0.05 * checked
+
+
+def test_crops_hold_the_counted_parts() -> None:
+    frame = Scene(4, SIZE).frame(3.0)
+    crops, classes = conveyor_data.crop_samples(frame)
+    assert crops.shape == (len(frame.truth.counted()), *conveyor_data.CROP_HW, 3)
+    assert np.array_equal(classes, frame.truth.counted().class_id)
+    some, of = conveyor_data.crop_samples(frame, np.random.default_rng(0), 3)
+    assert len(some) == len(of) == 3
 
 
 def test_a_cache_is_rendered_once_and_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conveyor_data, "CHUNK", 2)
-    path = conveyor_data._render_chunk(0, 9, tmp_path)
+    monkeypatch.setattr(conveyor_cache, "CHUNK", 2)
+    path = conveyor_cache._render_chunk(0, 9, tmp_path)
     written = path.stat().st_mtime_ns
-    assert conveyor_data._render_chunk(0, 9, tmp_path) == path
+    assert conveyor_cache._render_chunk(0, 9, tmp_path) == path
     assert path.stat().st_mtime_ns == written
-    samples = conveyor_data.load_cache([path, path])
+    samples = conveyor_cache.load_samples([path, path])
     assert samples.images.shape == (4, *INPUT_HW, 3)
+    assert samples.owners.shape == (4, *INPUT_HW)
     assert [len(b) for b in samples.boxes[:2]] == [len(b) for b in samples.boxes[2:]]
+    assert [len(k) for k in samples.keypoints] == [len(b) for b in samples.boxes]
     assert not np.array_equal(samples.images[0], samples.images[1])
+    crops = conveyor_cache.load_crops([path])
+    assert 0 < len(crops) == len(crops.classes) <= 2 * conveyor_cache.CROPS_A_PICTURE
     assert [p.name for p in tmp_path.iterdir()] == [path.name]  # nothing half-written stays
 
 
@@ -85,47 +124,73 @@ def test_training_scenes_and_held_out_scenes_never_meet() -> None:
 
 
 def bright_square() -> Samples:
-    image = np.zeros((64, 96, 3), np.uint8)
+    """A blue bracket's box and landmarks on black, and an ignored object in the corner."""
+    image, owners = np.zeros((64, 96, 3), np.uint8), np.zeros((64, 96), np.uint8)
     image[10:30, 20:50] = (255, 120, 60)
-    return Samples(image[None], (np.array([[20, 10, 50, 30, 3, 0], [0, 0, 4, 4, 1, 1]], np.float32),))
+    owners[10:30, 20:50], owners[:4, :4] = 1, 2
+    landmarks = np.zeros((2, 4, 3), np.float32)
+    landmarks[0, :, :2] = [[22.5, 28.5], [48.5, 28.5], [22.5, 11.5], [60.5, 5.5]]
+    boxes = np.array([[20, 10, 50, 30, 4, 0], [0, 0, 4, 4, 4, 1]], np.float32)
+    return Samples(image[None], (boxes,), (landmarks,), owners[None])
 
 
-def test_mirrored_pictures_keep_their_boxes_on_their_objects() -> None:
+def test_mirrored_pictures_keep_their_truth_on_their_objects() -> None:
     seen = set()
     for seed in range(12):
-        images, targets = make_batch(bright_square(), np.array([0]), np.random.default_rng(seed))
-        x0, y0, x1, y1 = (int(v) for v in targets.boxes[0, 0])
-        lit = images[0].amax(dim=0) > 0.5
+        batch = make_batch(bright_square(), np.array([0]), np.random.default_rng(seed))
+        x0, y0, x1, y1 = (int(v) for v in batch.boxes[0, 0])
+        lit = batch.images[0].amax(dim=0) > 0.5
         assert lit[y0:y1, x0:x1].all()
         assert int(lit.sum()) == (x1 - x0) * (y1 - y0)
-        assert images[0, 0, y0, x0] < images[0, 1, y0, x0] < images[0, 2, y0, x0]  # RGB of a blue square
+        assert torch.equal(batch.owners[0] == 1, lit)
+        assert torch.equal(batch.labels[0] == 5, lit | (batch.owners[0] == 2))
+        assert (
+            batch.images[0, 0, y0, x0] < batch.images[0, 1, y0, x0] < batch.images[0, 2, y0, x0]
+        )  # RGB of blue
+        assert batch.keypoints[0, 0, :, 2].tolist() == [1, 1, 1, 0]
+        assert lit[batch.keypoints[0, 0, :3, 1].long(), batch.keypoints[0, 0, :3, 0].long()].all()
         seen.add((x0, y0))
     assert len(seen) == 4
 
 
 def test_batches_flag_counted_ignored_and_padding() -> None:
-    samples = bright_square()
-    both = Samples(np.repeat(samples.images, 2, axis=0), (samples.boxes[0], samples.boxes[0][:1]))
-    _, targets = make_batch(both, np.array([0, 1]), np.random.default_rng(0))
+    one = bright_square()
+    both = Samples(
+        np.repeat(one.images, 2, axis=0),
+        (one.boxes[0], one.boxes[0][:1]),
+        (one.keypoints[0], one.keypoints[0][:1]),
+        np.repeat(one.owners, 2, axis=0),
+    )
+    targets = make_batch(both, np.array([0, 1]), np.random.default_rng(0)).targets
     assert targets.counted.tolist() == [[True, False], [True, False]]
     assert targets.ignored.tolist() == [[False, True], [False, False]]
 
 
+def test_networks_take_rgb_from_0_to_1() -> None:
+    picture = np.zeros((1, 2, 3, 3), np.uint8)
+    picture[..., 0], picture[..., 2] = 255, 51  # blue, red
+    tensor = to_input(picture)
+    assert tensor.shape == (1, 3, 2, 3)
+    assert tensor[0, :, 0, 0].tolist() == [np.float32(0.2), 0.0, 1.0]
+
+
+def make_trainer(folder: Path, seed: int, frozen: tuple[str, ...] = ()) -> Trainer:
+    torch.manual_seed(seed)
+    schedule = Schedule(minutes=1.0, epochs=1, rate=1e-3, bfloat16=False)
+    return Trainer(ConveyorYolo(8), detector_loss, schedule, Team(0, 1, folder), "cpu", frozen)
+
+
+def square_batch() -> Pictures:
+    return make_batch(bright_square(), np.array([0, 0]), np.random.default_rng(0))
+
+
 def test_training_goes_on_from_a_checkpoint_as_if_never_stopped(tmp_path: Path) -> None:
-    options = argparse.Namespace(seed=1, device="cpu", rate=1e-3, epochs=1, minutes=0)
-    batch = make_batch(bright_square(), np.array([0, 0]), np.random.default_rng(0))
-
-    def step(trainer: Trainer) -> float:
-        return trainer.train_step(batch[0], Targets(*(t.clone() for t in vars(batch[1]).values())), 0.5)[
-            "loss"
-        ]
-
-    first = Trainer(options, Team(0, 1, tmp_path))
-    step(first)
+    first, batch = make_trainer(tmp_path, 1), square_batch()
+    first.train_step(batch, 0.5)
     first.save(tmp_path / "last.pt")
-    second = Trainer(argparse.Namespace(**vars(options) | {"seed": 2}), Team(0, 1, tmp_path))
+    second = make_trainer(tmp_path, 2)
     second.load(tmp_path / "last.pt")
-    assert step(first) == step(second)
+    assert first.train_step(batch, 0.5)["loss"] == second.train_step(batch, 0.5)["loss"]
     for mine, theirs in zip(
         first.average.state_dict().values(), second.average.state_dict().values(), strict=True
     ):
@@ -133,9 +198,27 @@ def test_training_goes_on_from_a_checkpoint_as_if_never_stopped(tmp_path: Path) 
     assert (first.step, second.step) == (2, 2)
 
 
+def test_frozen_children_stay_as_they_are_and_the_others_learn(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path, 1, ("stem", "stage3"))
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    trainer.train_step(square_batch(), 0.0)
+    changed = {
+        name for name, value in trainer.model.state_dict().items() if not torch.equal(value, before[name])
+    }
+    assert changed
+    assert not any(name.startswith(("stem.", "stage3.")) for name in changed)
+
+
+def test_a_loss_that_is_not_finite_stops_the_training(tmp_path: Path) -> None:
+    trainer = make_trainer(tmp_path, 1)
+    trainer.loss = lambda model, batch: (next(model.parameters()).sum() * float("nan"), {})
+    with pytest.raises(FloatingPointError, match="lower --rate"):
+        trainer.train_step(square_batch(), 0.0)
+
+
 def perfect(frame: object) -> np.ndarray:
     """What a flawless network would say of the frame: one column an object and one of noise."""
-    _, rows = conveyor_data.to_sample(frame)  # type: ignore[arg-type]
+    rows = conveyor_data.to_sample(frame).boxes  # type: ignore[arg-type]
     output = np.zeros((1, 12, len(rows) + 1), np.float32)
     for i, (x0, y0, x1, y1, class_id, _) in enumerate(rows):
         output[0, :4, i] = (x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0
@@ -158,21 +241,3 @@ def test_a_flawless_detector_scores_one() -> None:
     result = evaluate(lambda images: next(outputs), frames)
     assert result.objects == sum(len(frame.truth.counted()) for frame in frames)
     assert result.map50_95 == pytest.approx(1.0, abs=1e-12)
-
-
-def test_the_shipped_model_finds_the_parts_and_its_report_is_its_own() -> None:
-    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed (the cpu extra)")
-    folder = Path(edgevision.demo.__file__).parent / "models"
-    model, report = (
-        folder / "conveyor_yolo.onnx",
-        json.loads((folder / "conveyor_yolo.json").read_text("ascii")),
-    )
-    assert report["classes"] == list(CLASS_NAMES)
-    assert report["held_out"]["all"]["map50_95"] >= 0.80
-    assert model.stat().st_size < 4_000_000
-    frames = list(held_out_frames(4, 1, frames_per_clip=4))
-    with ev.load(model) as loaded:
-        found, truths = find_all(file_detector(loaded), frames)
-    result = mean_average_precision(found, truths, len(CLASS_NAMES))
-    # On eight frames the figure scatters around the report's; a wrong preprocessing step costs far more than 0.1.
-    assert result.map50_95 > report["held_out"]["all"]["map50_95"] - 0.1
