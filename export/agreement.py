@@ -36,8 +36,8 @@ class Agreement:
     count: int
 
     def __str__(self) -> str:
-        where = f" (worst on {self.frame})" if self.frame else ""
-        return f"{self.name} {self.value:.6g} of {self.count}{where}"
+        where = f", worst on {self.frame}" if self.frame else ""
+        return f"{self.name} {self.value:.6g} ({self.count} compared{where})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -16,7 +17,8 @@ from edgevision.backends.registry import open_session
 from edgevision.export.errors import ExportError
 from edgevision.export.float_islands import add_float_islands
 from edgevision.export.forms import FORMS, file_name
-from edgevision.export.golden import PartReference, prepare_frame
+from edgevision.export.golden import PartReference, first_runs, prepare_frame
+from edgevision.export.half_rounding import round_like_half
 from edgevision.export.int8 import Calibrated, calibrate, quantise
 from edgevision.export.int8_graph import weight_layers
 from edgevision.export.judge import FormParity, check_form, installed_runtimes, judge_form
@@ -33,6 +35,9 @@ __all__ = ["BuiltForm", "PartBuilder"]
 
 _DAMAGE_FRAMES = 2
 """Frames that a layer's damage is measured on: the ranking settles with few, and each costs a run of every trial."""
+
+_ROUNDED_RUNS = 2
+"""Runs of the graph that rounds like a float16 device: an overflow or a bad sum shows in any picture."""
 
 
 @dataclass(slots=True, eq=False)
@@ -72,10 +77,8 @@ class PartBuilder:
         folder: Path,
         options: ExportOptions,
         progress: Progress,
-        float_model: onnx.ModelProto | None = None,
     ) -> None:
-        """reference: on the golden frames. judged: on these and those that int8 is judged on too.
-        float_model: the float32 graph where there is one already; None: it is traced."""
+        """reference: on the golden frames. judged: on these and those that int8 is judged on too."""
         self.spec = spec
         self.reference = reference
         self.judged = judged
@@ -83,7 +86,6 @@ class PartBuilder:
         self.folder = folder
         self.options = options
         self.progress = progress
-        self._given = float_model
         self.model_calibration: list[Feeds] | None = None
 
     @property
@@ -93,8 +95,9 @@ class PartBuilder:
     @cached_property
     def float_model(self) -> onnx.ModelProto:
         """The float32 graph."""
-        if self._given is not None:
-            return self._given
+        if self.part.graph is not None:
+            given: onnx.ModelProto = self.part.graph
+            return given
         return trace_part(self.part, batch=self.spec.inputs[0].batch, opset=self.options.opset)
 
     @cached_property
@@ -137,17 +140,33 @@ class PartBuilder:
         model = trace_part(half, batch=self.spec.inputs[0].batch, opset=self.options.opset)
         if self.options.float_islands:
             model, built.islands = add_float_islands(model)
-        self._write(built, model)
-        parity = self._judge(built)
-        if parity.failures and not built.islands:
+        failed = self._try_half(built, model)
+        if failed and not built.islands:
             model, built.islands = add_float_islands(model)
             if built.islands:
                 built.notes.append(
-                    f"Normalisation and softmax compute in float32, as in half precision {parity.failures[0]}"
+                    f"Normalisation and softmax compute in float32, as in half precision {failed}"
                 )
-                self._write(built, model)
-                parity = self._judge(built)
-        check_form(parity)
+                self._try_half(built, model)
+        for parity in built.parity:
+            check_form(parity)
+
+    def _try_half(self, built: BuiltForm, model: onnx.ModelProto) -> str:
+        """The first limit that is not kept, "" when all are, once the graph is written and judged: as the runtime
+        computes it, and as a device does that rounds every value to float16."""
+        self._write(built, model)
+        failed = list(self._judge(built).failures)
+        rounded = round_like_half(model)
+        if rounded is None:
+            built.notes.append("Not tried with every value rounded to float16: the graph has subgraphs.")
+        else:
+            few = first_runs(self.reference, _ROUNDED_RUNS)
+            with tempfile.TemporaryDirectory(prefix="edgevision.fp16.") as folder:
+                path = write_model(rounded, Path(folder) / built.path.name)
+                parity = judge_form(path, built.spec, few, built.form)
+            built.parity.append(replace(parity, runtime="float16 rounding"))
+            failed += parity.failures
+        return failed[0] if failed else ""
 
     def _build_int8(self, built: BuiltForm) -> None:
         built.layers = len(weight_layers(self.float_model))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ __all__ = [
     "Frame",
     "PartReference",
     "default_frames",
+    "first_runs",
     "prepare_frame",
     "read_frames",
     "run_module",
@@ -67,6 +68,17 @@ class PartReference:
     feeds: tuple[Feeds, ...]
     outputs: tuple[dict[str, NDArray[Any]], ...]
     placements: tuple[list[Placement], ...] = ()
+
+
+def first_runs(reference: PartReference, count: int) -> PartReference:
+    """The reference with its first runs alone."""
+    return replace(
+        reference,
+        names=reference.names[:count],
+        feeds=reference.feeds[:count],
+        outputs=reference.outputs[:count],
+        placements=reference.placements[:count],
+    )
 
 
 def default_frames(count: int = GOLDEN_COUNT) -> list[Frame]:

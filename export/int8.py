@@ -110,6 +110,7 @@ def quantise(
             copy.deepcopy(options),
         )
         quantizer.quantize_model()
+        quantizer.model.topological_sort()
         done: onnx.ModelProto = quantizer.model.model
     return _tidy(done, calibrated.model)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from edgevision.export import resnet, sam, unet, vit, yolo
+from edgevision.export import onnx_file, resnet, sam, unet, vit, yolo
 
 __all__ = ["main"]
 
-_FAMILIES = {"resnet": resnet, "sam": sam, "unet": unet, "vit": vit, "yolo": yolo}
+_FAMILIES = {"onnx": onnx_file, "resnet": resnet, "sam": sam, "unet": unet, "vit": vit, "yolo": yolo}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -53,6 +53,7 @@ class Part:
         arrays a run. Parity is judged, and int8 calibrated, on these.
     half:     makes the module to trace at fp16 (parameters float16, inputs and outputs float32); None: the exporter
         halves a copy of `module` itself.
+    graph:    the float32 graph (an onnx.ModelProto) where there is one already; None: `module` is traced.
     precisions: those of PRECISIONS that this part is worth having in; a bundle keeps fp32 of the others.
     """
 
@@ -66,6 +67,7 @@ class Part:
     tracer: str = "dynamo"
     feeds: Callable[[Sequence[Mapping[str, NDArray[Any]]]], list[Feeds]] | None = None
     half: Callable[[], torch.nn.Module] | None = None
+    graph: Any = None
     precisions: tuple[str, ...] = PRECISIONS
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "ExportOptions",
     "Progress",
     "add_export_arguments",
+    "add_output_arguments",
     "options_from_arguments",
     "parse_size",
     "print_result",
@@ -62,37 +63,13 @@ class ExportOptions:
 
 
 def add_export_arguments(parser: argparse.ArgumentParser, *, size: bool = True) -> None:
-    """The options that every family shares: --output --precision --images --opset --half-io --dynamic-batch, and
-    --size unless `size` is False, --random, --trust-checkpoint."""
-    parser.add_argument(
-        "--output",
-        metavar="PATH",
-        type=Path,
-        help="NAME.onnx writes one file; any other name a bundle folder (default: named after the model)",
-    )
-    parser.add_argument(
-        "--precision",
-        nargs="+",
-        choices=PRECISIONS,
-        default=["fp32"],
-        metavar="P",
-        help=f"one or more of {', '.join(PRECISIONS)} (default: fp32)",
-    )
-    parser.add_argument(
-        "--images",
-        type=Path,
-        metavar="FOLDER",
-        help="pictures like those of the deployment: some to compare with PyTorch on, the others to calibrate int8",
-    )
+    """The options that every family shares: those of add_output_arguments, --opset --half-io --dynamic-batch, --size
+    unless `size` is False, --random, --trust-checkpoint."""
+    add_output_arguments(parser, ["fp32"])
     parser.add_argument(
         "--opset", type=int, default=DEFAULT_OPSET, metavar="N", help=f"default: {DEFAULT_OPSET}"
     )
     parser.add_argument("--half-io", action="store_true", help="fp16 takes and gives float16 tensors")
-    parser.add_argument(
-        "--reduce-range",
-        action="store_true",
-        help="int8 weights of 7 bits: for x86 processors without VNNI",
-    )
     parser.add_argument("--dynamic-batch", action="store_true", help="let a run take any number of images")
     if size:
         parser.add_argument(
@@ -109,13 +86,44 @@ def add_export_arguments(parser: argparse.ArgumentParser, *, size: bool = True) 
     )
 
 
+def add_output_arguments(
+    parser: argparse.ArgumentParser, default: Sequence[str], choices: Sequence[str] = PRECISIONS
+) -> None:
+    """--output --precision --images --reduce-range; `default` and `choices` are of --precision."""
+    parser.add_argument(
+        "--output",
+        metavar="PATH",
+        type=Path,
+        help="NAME.onnx writes one file; any other name a bundle folder (default: named after the model)",
+    )
+    parser.add_argument(
+        "--precision",
+        nargs="+",
+        choices=tuple(choices),
+        default=list(default),
+        metavar="P",
+        help=f"one or more of {', '.join(choices)} (default: {' '.join(default)})",
+    )
+    parser.add_argument(
+        "--images",
+        type=Path,
+        metavar="FOLDER",
+        help="pictures like those of the deployment: some to compare with PyTorch on, the others to calibrate int8",
+    )
+    parser.add_argument(
+        "--reduce-range",
+        action="store_true",
+        help="int8 weights of 7 bits: for x86 processors without VNNI",
+    )
+
+
 def options_from_arguments(arguments: argparse.Namespace) -> ExportOptions:
     """The options that the arguments above spell."""
     return ExportOptions(
         precisions=tuple(arguments.precision),
-        opset=arguments.opset,
+        opset=getattr(arguments, "opset", DEFAULT_OPSET),
         images=arguments.images or (),
-        half_io=arguments.half_io,
+        half_io=getattr(arguments, "half_io", False),
         reduce_range=arguments.reduce_range,
     )
 
@@ -123,8 +131,14 @@ def options_from_arguments(arguments: argparse.Namespace) -> ExportOptions:
 def print_result(result: ExportResult) -> None:
     """What was written and how far each of its tensors lies from PyTorch, on stdout."""
     for row in result.parity:
+        kept = "  (outside its limits there: not for that runtime)" if row.failures else ""
         for tensor in row.tensors:
-            print(f"parity   {row.file}  {tensor}")
+            print(f"parity   {row.file}  {tensor}, {row.runtime}{kept}")
+        for figure in row.results:
+            print(f"parity   {row.file}  {figure}, {row.runtime}")
+    for form in result.report["forms"]:
+        for note in form["notes"]:
+            print(f"note     {form['file']}: {note}")
     if result.path.is_dir():
         sizes = [path.stat().st_size for path in result.path.rglob("*") if path.is_file()]
         size = f"{len(sizes)} files, {sum(sizes):,} bytes"

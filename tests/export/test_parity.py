@@ -13,6 +13,7 @@ from edgevision.export.errors import ExportError
 from edgevision.export.limits import LIMITS, TIES, failures, limits_of
 from edgevision.export.network import PRECISIONS
 from edgevision.export.parity import TensorParity, channel_noise, compare_outputs
+from edgevision.export.reference_frames import reference_frames
 
 A = np.array([[1.0, 2.0], [3.0, -4.0]], np.float32)
 
@@ -93,7 +94,7 @@ def test_limits_name_the_worst_and_spare_random_weights() -> None:
     wrong = Agreement("top1", 0.9, "b.jpg", 10)
     assert failures([good], [], "int8") == []
     [said] = failures([good], [wrong], "int8")
-    assert said == "top1 at least 0.99 for int8: top1 0.9 of 10 (worst on b.jpg)"
+    assert said == "top1 at least 0.99 for int8: top1 0.9 (10 compared, worst on b.jpg)"
     assert failures([good], [wrong], "int8", random_weights=True) == []
     [said] = [one for one in failures([good], [], "fp32") if "relative" in one.split(":")[0]]
     assert said.startswith("relative at most 0.0001 for fp32: logits 1x3: max 1.00e-02")
