@@ -60,7 +60,7 @@ def find_source(
         file, kind = find_model(path)
         if kind == "engine":
             raise ModelFileError(f"{file} is an engine already; build from its .onnx file")
-        return _examine(file)
+        return _examine(file, *_listed_in(file))
     bundle = read_bundle(path)
     entry = _choose_entry(bundle, builder, form, part)
     return _examine(bundle.path_of(entry), bundle, entry)
@@ -71,6 +71,16 @@ def bundle_roles(model: str | os.PathLike[str]) -> tuple[str, ...]:
     if not is_bundle(model):
         return ("model",)
     return tuple(dict.fromkeys(one.role for one in read_bundle(model).files if one.form))
+
+
+def _listed_in(file: Path) -> tuple[Bundle | None, BundleFile | None]:
+    """The bundle around a file that was named alone, and its entry there; None, None for a file of no bundle."""
+    if is_bundle(file.parent):
+        bundle = read_bundle(file.parent)
+        for entry in bundle.files:
+            if entry.form and entry.file == file.name:
+                return bundle, entry
+    return None, None
 
 
 def _choose_entry(bundle: Bundle, builder: Builder, form: str | None, part: str) -> BundleFile:

@@ -44,6 +44,7 @@ def test_doctor_names_what_is_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert sys.executable in checks["edgevision"]["detail"]
     assert checks["runtime onnxruntime"]["status"] == "ok"
     assert {"machine", "native kernels", "opencv", "NVIDIA GPU", "export"} <= set(checks)
+    assert {"builder tensorrt", "builder tensorrt-rtx"} <= set(checks)
     assert main(["doctor"]) == status
     assert "native kernels" in capsys.readouterr().out
 
@@ -80,7 +81,9 @@ def test_export_without_its_libraries_names_the_extra(absent: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["export", "--help"], ["export", "yolo", "--help"]], ids=" ".join
+    "arguments",
+    [["--help"], ["build", "--help"], ["export", "--help"], ["export", "yolo", "--help"]],
+    ids=" ".join,
 )
 def test_help_is_there_at_every_level(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     if "export" in arguments:

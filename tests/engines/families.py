@@ -50,6 +50,23 @@ def tiny_yolo(kind: str, folder: Path) -> Network:
     return read_yolo(write_tiny_yolo(folder, kind), random=True, size_hw=(96, 64), dynamic_batch=True)
 
 
+def unet(folder: Path) -> Network:
+    pytest.importorskip("segmentation_models_pytorch", reason="segmentation_models_pytorch is not installed")
+    from edgevision.export.unet import read_unet
+
+    return read_unet(
+        "Unet",
+        encoder="resnet18",
+        build={"encoder_depth": 3, "decoder_channels": (16, 8, 8)},
+        random=True,
+        classes=3,
+        size_hw=(64, 96),
+        resize="letterbox",
+        dynamic_batch=True,
+        dynamic_size=True,
+    )
+
+
 def random_weights(network: Network) -> Network:
     """The network, its spec saying of its weights what the file that they came from could not."""
     source = dataclasses.replace(network.spec.source, random_weights=True)
@@ -71,6 +88,7 @@ FAMILIES: dict[str, Callable[[Path], Network]] = {
     "vit": vit,
     "yolo11n": yolo11n,
     **{f"yolo {kind}": partial(tiny_yolo, kind) for kind in ("segment", "obb", "detect26")},
+    "unet": unet,
     "sam": sam,
 }
 """Told a folder for files of its own, each gives its network."""

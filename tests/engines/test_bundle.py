@@ -89,6 +89,18 @@ def test_the_manifest_lists_the_engine_once(bundle: Path) -> None:
     assert build_engine(bundle, targets="sm89").onnx.name == "model.fp16.onnx"
 
 
+def test_a_file_of_a_bundle_named_alone_is_listed_too(bundle: Path) -> None:
+    build_engine(bundle / "decoder.onnx", targets="sm86")
+    listed = {one.file: one for one in read_bundle(bundle).files}
+    assert (listed["decoder.rtx-sm86.engine"].role, listed["decoder.rtx-sm86.engine"].form) == (
+        "decoder",
+        "fp32",
+    )
+    stranger = conv_relu(bundle / "stranger.onnx")
+    build_engine(stranger, targets="sm86")
+    assert "stranger.rtx-sm86.engine" not in {one.file for one in read_bundle(bundle).files}
+
+
 def test_an_engine_elsewhere_is_not_the_bundles(bundle: Path) -> None:
     before = read_bundle(bundle).files
     build_engine(bundle, bundle.parent / "m.engine", targets="sm86")

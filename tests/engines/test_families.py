@@ -19,7 +19,7 @@ from edgevision.engines.plan_header import parse_plan_header
 from edgevision.engines.source import bundle_roles
 from edgevision.export.options import ExportOptions
 from edgevision.export.pipeline import export_network
-from edgevision.spec import load_spec, read_engine_header, read_onnx_io
+from edgevision.spec import TensorInfo, load_spec, read_engine_header, read_onnx_io
 from edgevision.spec.bundle import read_bundle
 from edgevision.spec.files import file_sha256
 
@@ -80,6 +80,14 @@ def test_every_sidecar_holds_the_spec_the_key_and_the_hash(built: Built) -> None
         assert header.key.precision == (form if has_form else "fp32")
 
 
+def suggested_shape(bundle: Path, tensor: TensorInfo) -> tuple[int, ...]:
+    """One image of the spec's size; one prompt of one point."""
+    image = load_spec(bundle / "model.onnx").inputs[0]
+    if tensor.name == image.name:
+        return (1, 3, *image.size_hw)
+    return tuple(1 if side is None else side for side in tensor.shape)
+
+
 def test_every_tensor_is_the_onnx_files_own(built: Built) -> None:
     for one in built.engines.values():
         header = read_engine_header(one.path)
@@ -93,6 +101,9 @@ def test_every_tensor_is_the_onnx_files_own(built: Built) -> None:
             # The builder may know less or more of a length than the file says, but never another.
             assert [pair for pair in pairs if None not in pair and pair[0] != pair[1]] == []
         assert set(one.ranges) == {tensor.name for tensor in inputs if None in tensor.shape}
+        for tensor in inputs:
+            if tensor.name in one.ranges:
+                assert one.ranges[tensor.name].best == suggested_shape(built.bundle, tensor)
 
 
 def test_half_precision_saves_its_weights_and_more_targets_cost_nothing(built: Built) -> None:
