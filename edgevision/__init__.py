@@ -22,7 +22,8 @@ if TYPE_CHECKING:
         SpecError,
     )
     from edgevision.imageio import read_image, write_image
-    from edgevision.model import Model, load
+    from edgevision.loading import load
+    from edgevision.model import Model
     from edgevision.overlay import draw
     from edgevision.promptable import PromptableModel
     from edgevision.results import (
@@ -64,7 +65,7 @@ _HOME = {
     "Thresholds": "spec",
     "Timings": "timings",
     "draw": "overlay",
-    "load": "model",
+    "load": "loading",
     "read_image": "imageio",
     "write_image": "imageio",
 }

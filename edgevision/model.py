@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from functools import partial
 from os import PathLike
-from pathlib import Path
 from time import perf_counter_ns
 from types import TracebackType
 from typing import Any, overload
@@ -15,18 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.backends.base import Session
-from edgevision.backends.registry import check_backend, installed_backends, open_session
-from edgevision.errors import InputError, RandomWeightsWarning
-from edgevision.promptable import PromptableModel
+from edgevision.errors import InputError
 from edgevision.results import Result
-from edgevision.spec import ModelSpec, find_part, resolve_model
-from edgevision.tasks.base import Task
+from edgevision.spec import ModelSpec
+from edgevision.tasks.base import Task, TaskFactory
 from edgevision.tasks.options import RunOptions, override_options
 from edgevision.tasks.registry import open_task
 from edgevision.tasks.tensors import check_image, check_tensors
+from edgevision.tasks.zero_shot import ZeroShotTask, zero_shot_spec
+from edgevision.texts import OpenTexts, encode_prompts
 from edgevision.timings import Timings
 
-__all__ = ["Model", "load"]
+__all__ = ["Model"]
 
 _MAX_BATCH = 16
 """Images per run of a network that takes any batch: larger ones gain nothing on a CPU and cost memory."""
@@ -45,9 +43,13 @@ class Model:
         *,
         options: RunOptions | None = None,
         frame_format: str = "bgr",
+        make_task: TaskFactory = open_task,
+        texts: OpenTexts | None = None,
     ) -> None:
         """spec, session: as `load` opens them, which also sets `form`: the numbers that the network computes with,
-        "fp32", "fp16", "int8" or "int8-trt", or "" where nothing tells. options: None takes the spec's thresholds."""
+        "fp32", "fp16", "int8" or "int8-trt", or "" where nothing tells. options: None takes the spec's thresholds.
+        make_task: how to use the network otherwise than the spec's decoder says. texts: opens the text network
+        beside it, for `zero_shot`."""
         check_tensors(spec, session.inputs)
         self.spec = spec
         self.session = session
@@ -55,7 +57,9 @@ class Model:
         self.timings = Timings()
         self.options = options or _default_options(spec)
         self._frame_format = frame_format
-        self._task: Task = open_task(spec, [tensor.name for tensor in session.outputs], frame_format)
+        self._make_task = make_task
+        self._task: Task = make_task(spec, [tensor.name for tensor in session.outputs], frame_format)
+        self._texts = texts
         self._batch = next(t for t in session.inputs if t.name == spec.inputs[0].name).shape[0]
 
     @property
@@ -162,7 +166,43 @@ class Model:
 
     def clone(self) -> Model:
         """A model for another thread: the weights are shared, the buffers and timings are its own."""
-        made = Model(self.spec, self.session.clone(), options=self.options, frame_format=self._frame_format)
+        made = Model(
+            self.spec,
+            self.session.clone(),
+            options=self.options,
+            frame_format=self._frame_format,
+            make_task=self._make_task,
+            texts=self._texts,
+        )
+        made.form = self.form
+        return made
+
+    def zero_shot(
+        self,
+        prompts: Sequence[str],
+        *,
+        labels: Sequence[str] | None = None,
+        templates: Sequence[str] | str = "{}",
+    ) -> Model:
+        """A classifier of images by similarity to texts, beside this model and sharing its weights (CLIP, SigLIP).
+
+            clip = edgevision.load("models/clip")
+            model = clip.zero_shot(["a cat", "a dog"], templates="a photo of a {}")
+            result = model(frame)                       # Classification of "a cat" and "a dog"
+
+        prompts: one a class; encoded here, once. labels: what to call the classes; None: the prompts.
+        templates: one or several, each with {} for a prompt; the embeddings of several are averaged.
+        Needs the extra `clip`. Raises SpecError when the model has no text network, InputError for prompts that do not
+        fit, ModelFileError when the bundle lacks a file.
+        """
+        spec = zero_shot_spec(self.spec, prompts if labels is None else labels)
+        texts = encode_prompts(self._texts, prompts, templates, len(spec.labels))
+        made = Model(
+            spec,
+            self.session.clone(),
+            frame_format=self._frame_format,
+            make_task=partial(ZeroShotTask, embedder=self.spec, texts=texts),
+        )
         made.form = self.form
         return made
 
@@ -186,80 +226,14 @@ class Model:
         form = f"form={self.form!r}, " if self.form else ""
         return f"Model(task={self.task!r}, input={height}x{width}, {form}device={self.device!r})"
 
+    def set_options(self, **changes: Any) -> None:
+        """Replace the thresholds that a call without its own uses; the names and errors are those of a call."""
+        self.options = self._override(**changes)
+
     def _override(self, **changes: Any) -> RunOptions:
         return override_options(
             self.options, changes, accepted=self._task.options, task=self.task, labels=self.labels
         )
-
-
-def load(
-    path: str | PathLike[str],
-    device: str = "auto",
-    *,
-    backend: str | None = None,
-    form: str | None = None,
-    spec: ModelSpec | str | PathLike[str] | None = None,
-    frame_format: str = "bgr",
-    confidence: float | None = None,
-    iou: float | None = None,
-    max_detections: int | None = None,
-    classes: Sequence[int | str] | int | str | None = None,
-    class_agnostic: bool | None = None,
-    **session_options: Any,
-) -> Model | Any:  # Any: a caller knows which kind its file holds, and should not have to say so twice
-    """A model ready to be called; for task "promptable" a `PromptableModel`, ready for `set_image` and `predict`.
-
-    path:    a bundle folder or a .onnx file, with edgevision's or Ultralytics' metadata.
-    device:  "auto" or "cpu".
-    backend: "onnxruntime" or "openvino"; None takes the first that is installed, in this order.
-    form:    which of a bundle's files: "fp32", "fp16" or "int8"; None takes the fastest that runs well on the device (see
-        docs/bundle.md). `Model.form` tells which it is.
-    spec:    how to use a network that does not say it itself: a ModelSpec, or a JSON file that holds one.
-    frame_format: "bgr" (OpenCV's order) or "rgb": the channel order of the frames that will be given.
-    confidence, iou, max_detections, classes, class_agnostic: replace the spec's thresholds.
-    session_options: fields of backends.OnnxRuntimeOptions or backends.OpenVinoOptions (threads, spin, precision, ...).
-    Raises ModelFileError, SpecError, InputError, MissingDependencyError or BackendError, each saying what to do.
-    """
-    thresholds = {
-        "confidence": confidence,
-        "iou": iou,
-        "max_detections": max_detections,
-        "classes": classes,
-        "class_agnostic": class_agnostic,
-    }
-    file = resolve_model(
-        path,
-        spec=spec,
-        form=form,
-        runtimes=installed_backends() if backend is None else [check_backend(backend)],
-        device="cuda" if str(device).startswith("cuda") else "cpu",
-    )
-    backend = backend or file.runtime or None
-    with ExitStack() as opened:
-
-        def open_network(network: Path) -> Session:
-            session = open_session(network, backend=backend, device=device, **session_options)
-            opened.callback(session.close)
-            return session
-
-        session = open_network(file.path)
-        model: Model | PromptableModel
-        if file.spec.task == "promptable":
-            override_options(RunOptions(), thresholds, accepted=frozenset(), task="promptable", labels=())
-            decoder = open_network(find_part(file.path, "decoder"))
-            model = PromptableModel(file.spec, session, decoder, frame_format=frame_format)
-        else:
-            model = Model(file.spec, session, frame_format=frame_format)
-            model.options = model._override(**thresholds)
-        model.form = file.form
-        opened.pop_all()
-    if file.spec.source.random_weights:
-        warnings.warn(
-            f"the weights of {file.path} are random: it serves to measure time, its results mean nothing",
-            RandomWeightsWarning,
-            stacklevel=2,
-        )
-    return model
 
 
 def _default_options(spec: ModelSpec) -> RunOptions:

@@ -24,7 +24,7 @@ from edgevision.spec import Decoder, ModelSpec, Source
 from edgevision.spec.bundle import is_bundle
 from edgevision.spec.files import check_exists, file_sha256
 
-__all__ = ["find_library", "network_of", "read_image_model"]
+__all__ = ["find_library", "network_of", "read_image_model", "transformers_origin"]
 
 _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
@@ -56,7 +56,7 @@ def network_of(model: ImageModel, *, dynamic_batch: bool = False) -> Network:
     """What the exporter needs to know of a model. dynamic_batch: a run takes any number of images."""
     image = replace(model.image, batch=None if dynamic_batch else 1)
     if model.embeds:
-        task, output, decoder = "embed", "embedding", Decoder(name="embedding")
+        task, output, decoder = "embed", "image_embeds", Decoder(name="embedding")
     else:
         task, output = "classify", "logits"
         decoder = Decoder(name="scores", params={"activation": model.activation})
@@ -68,6 +68,17 @@ def network_of(model: ImageModel, *, dynamic_batch: bool = False) -> Network:
         outputs=(output,),
     )
     return Network(spec=spec, parts=(part,), preprocess=model.preprocess, notes=model.notes)
+
+
+def transformers_origin(source: str | PathLike[str], request: Request) -> str | None:
+    """What to open of transformers where `source` means a checkpoint of its; None: it is of another library."""
+    path = Path(source)
+    if path.is_dir() and not (is_bundle(path) and path.name == str(source)):
+        return str(path) if is_transformers_folder(path) else None
+    if path.is_file() or path.suffix in FILE_SUFFIXES:
+        return None
+    library = request.library or find_library(str(source), random=request.random)
+    return str(source) if library == "transformers" else None
 
 
 def find_library(name: str, *, random: bool = False) -> str:

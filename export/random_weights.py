@@ -16,20 +16,28 @@ _LOGIT_SPREAD = 2.0
 
 
 def randomize(
-    module: torch.nn.Module, size_hw: Sequence[int], *, seed: int = 0, head: Sequence[str] = ()
+    module: torch.nn.Module,
+    size_hw: Sequence[int],
+    *,
+    seed: int = 0,
+    head: Sequence[str] = (),
+    example: torch.Tensor | None = None,
 ) -> torch.nn.Module:
     """`module`, its weights random by `seed` and its outputs of the size that trained ones have.
 
     Libraries start layers as identities (layer scales of 1e-6, batch norms of 0, heads of 0): exports of those would
     agree with anything. Such parameters are drawn anew, batch norms take their statistics from a forward pass, and
-    the layers named in `head` are scaled so that the logits spread by 2. size_hw: of the images it takes.
+    the layers named in `head` are scaled so that the logits spread by 2. size_hw: of the images it takes; example: what
+    it takes instead of images.
     """
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for layer in module.modules():
             for parameter in layer.parameters(recurse=False):
                 _draw(layer, parameter, generator)
-        frames = (torch.from_numpy(reference_frames(4, (size_hw[0], size_hw[1]), seed)) - 0.5) / 0.25
+        frames = example
+        if frames is None:
+            frames = (torch.from_numpy(reference_frames(4, (size_hw[0], size_hw[1]), seed)) - 0.5) / 0.25
         module.eval()
         _settle_batch_norms(module, frames)
         for name in head:

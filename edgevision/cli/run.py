@@ -14,7 +14,7 @@ from edgevision.bench.timing import StageTimes
 from edgevision.cli.options import add_model_options, fraction, model_options, parse_classes, positive_int
 from edgevision.cli.progress import Progress
 from edgevision.cli.prompts import add_prompt_options, prompt_model
-from edgevision.errors import EdgeVisionError
+from edgevision.errors import EdgeVisionError, InputError
 from edgevision.stream.runner import RunOutputs, run_source
 from edgevision.stream.sources import open_source
 
@@ -39,6 +39,12 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--classes", type=parse_classes, metavar="A,B", help="class names or ids to keep")
     parser.add_argument(
+        "--prompts", nargs="+", metavar="TEXT", help="CLIP, SigLIP: classify by similarity to these texts"
+    )
+    parser.add_argument(
+        "--template", default="{}", metavar="TEXT", help='with {} for a prompt, e.g. "a photo of a {}"'
+    )
+    parser.add_argument(
         "--save",
         nargs="?",
         const="",
@@ -62,16 +68,11 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    thresholds = {
-        "confidence": options.conf,
-        "iou": options.iou,
-        "max_detections": options.max_detections,
-        "classes": options.classes,
-    }
     source = open_source(options.source)
     with ExitStack() as stack:
         stack.callback(source.close)
-        model = stack.enter_context(ev.load(options.model, **model_options(options), **thresholds))
+        model = _open_model(options)
+        stack.callback(model.close)
         runner = prompt_model(model, options)
         outputs = RunOutputs(save=options.save, json_path=options.json, show=options.show, source=source)
         total = min(filter(None, (source.count, options.limit)), default=None)
@@ -89,6 +90,27 @@ def _run(options: argparse.Namespace) -> int:
         print("edgevision: interrupted; what was done is saved", file=sys.stderr)
         return 130
     return 1 if report.failed or report.times.count == 0 else 0
+
+
+def _open_model(options: argparse.Namespace) -> ev.Model | ev.PromptableModel:
+    thresholds = {
+        "confidence": options.conf,
+        "iou": options.iou,
+        "max_detections": options.max_detections,
+        "classes": options.classes,
+    }
+    if options.prompts is None:
+        model: ev.Model | ev.PromptableModel = ev.load(options.model, **model_options(options), **thresholds)
+        return model
+    with ev.load(options.model, **model_options(options)) as embedder:
+        if not isinstance(embedder, ev.Model):
+            raise InputError(
+                f"--prompts is for models that read texts; {options.model} is a {embedder.task} model"
+            )
+        # Its weights are shared and stay when the embedder is closed.
+        classifier = embedder.zero_shot(options.prompts, templates=options.template)
+    classifier.set_options(**thresholds)
+    return classifier
 
 
 def _tell(path: Path, error: EdgeVisionError) -> None:

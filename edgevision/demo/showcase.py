@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from edgevision.bench.timing import StageTimes
 from edgevision.demo.scene import CLASS_NAMES, Scene, Truth
 from edgevision.imageio import write_image
-from edgevision.model import Model, load
+from edgevision.loading import load
+from edgevision.model import Model
 from edgevision.ops._dispatch import native
 from edgevision.overlay import draw
 from edgevision.results import Detections
