@@ -159,6 +159,24 @@ def test_several_prompts_are_answered_as_each_alone(sam2: tuple[Any, Network]) -
         torch.testing.assert_close(iou[index : index + 1], alone[1], **CLOSE)
 
 
+def test_a_folder_of_transformers_sam_is_as_its_checkpoint(
+    original: Any, sam: Network, tmp_path: Path
+) -> None:
+    from transformers import SamImageProcessor
+
+    sam_weights.sam_from(original.state_dict(), "sam.pth").save_pretrained(tmp_path)
+    side = {"height": SIZE, "width": SIZE}
+    SamImageProcessor(size={"longest_edge": SIZE}, pad_size=side).save_pretrained(tmp_path)
+    network = read_sam(tmp_path)
+    assert network.spec.source.framework == "transformers"
+    assert network.spec.source.weights_sha256
+    assert (network.spec.inputs, network.spec.decoder) == (sam.spec.inputs, sam.spec.decoder)
+    for part, other in zip(network.parts, sam.parts, strict=True):
+        wanted = other.module.state_dict()
+        assert all(torch.equal(value, wanted[name]) for name, value in part.module.state_dict().items())
+        assert (part.inputs, part.outputs) == (other.inputs, other.outputs)
+
+
 def test_the_prompt_encoder_alone_tells_the_images_positions(original: Any) -> None:
     model = sam_weights.sam_from(original.state_dict(), "sam.pth")
     positions = PromptDecoder(model.prompt_encoder, model.mask_decoder).image_positions
