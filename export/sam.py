@@ -58,8 +58,13 @@ def export_sam(
     output: the bundle's folder; None: one here, named after the source. reading: arguments of `read_sam`. Raises as
     that and pipeline.export_network do.
     """
-    target = Path(output) if output is not None else Path(Path(source).stem or "sam")
-    return export_network(read_sam(source, **reading), target, options, progress)
+    return export_network(read_sam(source, **reading), output or _default_output(source), options, progress)
+
+
+def _default_output(source: str | PathLike[str]) -> Path:
+    path = Path(source)
+    # Not the stem of any name: sam2.1_hiera_tiny has no suffix.
+    return Path(path.stem if path.suffix in (".pt", ".pth") else path.name)
 
 
 def _network_of(modules: SamModules) -> Network:
@@ -69,10 +74,7 @@ def _network_of(modules: SamModules) -> Network:
     for parameter in encoder.parameters():
         parameter.requires_grad = False
     decoder = PromptDecoder(modules.prompt_encoder, modules.mask_decoder, modules.image_positions).eval()
-    with torch.no_grad():
-        outputs = encoder(image)
-    embeddings = (outputs,) if isinstance(outputs, torch.Tensor) else tuple(outputs)
-    prompts = decoder_part(decoder, embeddings)
+    prompts = decoder_part(decoder)
     model = Part(
         module=encoder,
         example=(image,),

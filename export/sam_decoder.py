@@ -140,10 +140,16 @@ class PromptDecoder(torch.nn.Module):
         return masks.unflatten(2, (4 * height, 4 * width))
 
 
-def decoder_part(decoder: PromptDecoder, embeddings: Sequence[torch.Tensor]) -> Part:
-    """The bundle's part "decoder"; embeddings: an example of what the encoder gives."""
-    names = (EMBEDDINGS, *HIGH_RES) if decoder.has_high_res else (EMBEDDINGS,)
-    height, width = (4 * side for side in decoder.embedding_hw)
+def decoder_part(decoder: PromptDecoder) -> Part:
+    """The bundle's part "decoder"."""
+    channels = decoder.tokens.shape[1]
+    rows, columns = decoder.embedding_hw
+    embeddings = [torch.zeros(1, channels, rows, columns)]
+    if decoder.has_high_res:
+        embeddings.append(torch.zeros(1, channels // 8, 4 * rows, 4 * columns))
+        embeddings.append(torch.zeros(1, channels // 4, 2 * rows, 2 * columns))
+    names = (EMBEDDINGS, *HIGH_RES)[: len(embeddings)]
+    height, width = 4 * rows, 4 * columns
     # Two prompts of three points: the exporter takes a length of 1 for fixed.
     prompts = (
         torch.zeros(2, 3, 2),

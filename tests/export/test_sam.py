@@ -19,7 +19,7 @@ from edgevision.errors import InputError, ModelFileError  # noqa: E402
 from edgevision.export import sam2_weights, sam_sources, sam_weights  # noqa: E402
 from edgevision.export.golden import prepare_frame  # noqa: E402
 from edgevision.export.network import Network  # noqa: E402
-from edgevision.export.sam import read_sam  # noqa: E402
+from edgevision.export.sam import export_sam, read_sam  # noqa: E402
 from edgevision.export.sam_decoder import PromptDecoder  # noqa: E402
 from edgevision.export.sam_sources import SAM_NAMES, random_sam  # noqa: E402
 
@@ -265,6 +265,8 @@ def test_sam2s_spec_and_preprocessing(sam2: tuple[Any, Network]) -> None:
         "stability_threshold": 0.98,
     }
     assert network.parts[0].outputs == ("image_embeddings", "high_res_features_0", "high_res_features_1")
+    given = encode(network, torch.zeros(1, 3, SIZE, SIZE))
+    assert [one.shape for one in network.parts[1].example[:3]] == [one.shape for one in given]
     assert network.spec.inputs[0].resize == "stretch"
     frame = picture()
     assert network.preprocess is not None
@@ -383,6 +385,24 @@ def test_an_image_processor_of_another_size_is_refused(tmp_path: Path) -> None:
     Sam2ImageProcessor(size={"height": 96, "width": 96}).save_pretrained(tmp_path)
     with pytest.raises(ModelFileError, match="processor makes 96x96 and the network takes 128x128"):
         read_sam(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("source", "folder"),
+    [
+        ("weights/sam_vit_b_01ec64.pth", "sam_vit_b_01ec64"),
+        ("sam2.1_hiera_tiny", "sam2.1_hiera_tiny"),
+        ("facebook/sam2.1-hiera-small", "sam2.1-hiera-small"),
+    ],
+)
+def test_a_bundle_is_named_after_its_source(
+    source: str, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Path] = []
+    monkeypatch.setattr("edgevision.export.sam.read_sam", lambda _: None)
+    monkeypatch.setattr("edgevision.export.sam.export_network", lambda _, output, *__: asked.append(output))
+    export_sam(source)
+    assert asked == [Path(folder)]
 
 
 def test_the_command_line_encodes_one_image_at_a_time(capsys: pytest.CaptureFixture[str]) -> None:
