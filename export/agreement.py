@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.results import Classification, Detections, Embedding, Segmentation
+from edgevision.results import Classification, Detections, Embedding, OrientedDetections, Segmentation
 
 __all__ = ["Agreement", "Tie", "compare_results"]
 
@@ -61,6 +61,7 @@ def compare_results(
     kinds: tuple[tuple[type, Any], ...] = (
         (Classification, _classify),
         (Detections, _detect),
+        (OrientedDetections, _orient),
         (Segmentation, _segment),
         (Embedding, _embed),
     )
@@ -114,24 +115,13 @@ def _classify(want: Classification, have: Classification, tie: Tie) -> list[tupl
 
 
 def _detect(want: Detections, have: Detections, tie: Tie) -> list[tuple[str, float, int]]:
-    iou = box_iou(want.xyxy, have.xyxy)
-    iou[want.class_id[:, None] != have.class_id[None]] = 0.0
-    pairs = _match(iou)
-    of_want, of_have = set(pairs[:, 0].tolist()), set(pairs[:, 1].tolist())
-    decided_want, decided_have = _decided(want, tie), _decided(have, tie)
-    missed = [i for i in decided_want if i not in of_want]
-    invented = [i for i in decided_have if i not in of_have]
-    both = [(i, j) for i, j in pairs.tolist() if i in decided_want or j in decided_have]
-    total = len(both) + len(missed) + len(invented)
-    rows: list[tuple[str, float, int]] = [("matched", len(both) / total if total else 1.0, total)]
-    if not both:
+    rows, left, right = _pair(want, have, want.xyxy, have.xyxy, tie)
+    count = len(left)
+    if not count:
         return rows
-    left, right = np.array(both).T
-    count = len(both)
     rows.append(("box_px", float(np.abs(want.xyxy[left] - have.xyxy[right]).max()), count))
-    rows.append(("score", float(np.abs(want.confidence[left] - have.confidence[right]).max()), count))
     if want.masks is not None and have.masks is not None:
-        ious = [mask_iou(want.masks[i], have.masks[j]) for i, j in both]
+        ious = [mask_iou(want.masks[i], have.masks[j]) for i, j in zip(left, right, strict=True)]
         rows.append(("mask_iou", float(np.mean(ious)), count))
     if want.keypoints is not None and have.keypoints is not None:
         gap = np.abs(want.keypoints[left, :, :2] - have.keypoints[right, :, :2])
@@ -141,7 +131,44 @@ def _detect(want: Detections, have: Detections, tie: Tie) -> list[tuple[str, flo
     return rows
 
 
-def _decided(found: Detections, tie: Tie) -> set[int]:
+def _orient(want: OrientedDetections, have: OrientedDetections, tie: Tie) -> list[tuple[str, float, int]]:
+    one, other = want.corners, have.corners
+    hulls = [np.concatenate((each.min(axis=1), each.max(axis=1)), axis=1) for each in (one, other)]
+    rows, left, right = _pair(want, have, hulls[0], hulls[1], tie)
+    if len(left):
+        # A turn by a quarter, or by a half, gives the same box from another corner on.
+        turns = [
+            np.abs(one[left] - np.roll(other[right], turn, axis=1)).max(axis=(1, 2)) for turn in range(4)
+        ]
+        rows.append(("box_px", float(np.min(turns, axis=0).max()), len(left)))
+    return rows
+
+
+def _pair(
+    want: Detections | OrientedDetections,
+    have: Detections | OrientedDetections,
+    want_xyxy: NDArray[np.float32],
+    have_xyxy: NDArray[np.float32],
+    tie: Tie,
+) -> tuple[list[tuple[str, float, int]], NDArray[np.int64], NDArray[np.int64]]:
+    """The figures "matched" and "score", and the indices of the objects that are matched, ties apart."""
+    iou = box_iou(want_xyxy, have_xyxy)
+    iou[want.class_id[:, None] != have.class_id[None]] = 0.0
+    pairs = _match(iou)
+    decided_want, decided_have = _decided(want, tie), _decided(have, tie)
+    missed = decided_want - set(pairs[:, 0].tolist())
+    invented = decided_have - set(pairs[:, 1].tolist())
+    counted = [i in decided_want or j in decided_have for i, j in pairs.tolist()]
+    left, right = pairs[np.array(counted, bool)].T
+    total = len(left) + len(missed) + len(invented)
+    rows = [("matched", len(left) / total if total else 1.0, total)]
+    if len(left):
+        gap = np.abs(want.confidence[left] - have.confidence[right])
+        rows.append(("score", float(gap.max()), len(left)))
+    return rows, left, right
+
+
+def _decided(found: Detections | OrientedDetections, tie: Tie) -> set[int]:
     """Indices of the objects that no tie decides: above the least confidence, and above the last one kept."""
     least = tie.confidence + tie.score
     if len(found) >= 100:  # perhaps cut off at the most that are reported

@@ -15,7 +15,7 @@ from edgevision.export.golden import Frame, PartReference
 from edgevision.export.judge import decode_outputs
 from edgevision.imageio import import_cv2, write_image
 from edgevision.overlay import draw
-from edgevision.results import Classification, Detections
+from edgevision.results import Classification, Detections, OrientedDetections
 from edgevision.spec import ModelSpec
 
 __all__ = ["write_pictures"]
@@ -56,7 +56,7 @@ def write_pictures(
 
 def _cell(image: NDArray[np.uint8], result: Any, caption: str, spec: ModelSpec) -> NDArray[np.uint8]:
     cv2 = import_cv2("the report's pictures")
-    if isinstance(result, Detections):
+    if isinstance(result, (Detections, OrientedDetections)):
         result = result[result.confidence > spec.thresholds.confidence]
     elif isinstance(result, Classification):
         result = result.top(3)

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed")
 
 from edgevision.export.agreement import Agreement, Tie, box_iou, compare_results
-from edgevision.results import Classification, Detections, Embedding, Masks, Segmentation
+from edgevision.results import Classification, Detections, Embedding, Masks, OrientedDetections, Segmentation
 
 TIE = Tie(0.01, 0.25)
 BOXES = np.array([[0, 0, 10, 10], [20, 20, 40, 40], [50, 50, 60, 70]], np.float32)
@@ -112,6 +112,22 @@ def test_masks_and_keypoints() -> None:
     )
     assert found["mask_iou"] == pytest.approx((0.5 + 1 + 1) / 3)
     assert found["keypoint_px"] == 3.0
+
+
+def test_rotated_boxes_are_the_same_from_any_corner_on() -> None:
+    def turned(*rows: tuple[float, ...]) -> OrientedDetections:
+        scores = np.linspace(0.9, 0.6, len(rows)).astype(np.float32)
+        return OrientedDetections(
+            np.array(rows, np.float32), scores, np.zeros(len(rows), np.int64), (100, 100)
+        )
+
+    want = turned((50, 50, 40, 20, 0.3), (20, 70, 10, 10, 0.0))
+    have = turned((50, 50, 20, 40, 0.3 + np.pi / 2), (20, 70, 10, 10, np.pi))
+    found = figures(want, have)
+    assert found["matched"] == 1.0
+    assert found["box_px"] < 1e-4
+    assert figures(want, turned((50, 50, 40, 20, 0.3), (21, 70, 10, 10, 0.0)))["box_px"] == pytest.approx(1.0)
+    assert figures(want, want[:1])["matched"] == 0.5
 
 
 def test_pixels_and_regions() -> None:
