@@ -16,6 +16,7 @@ from ultralytics_models import SIDE, build_model, busy_photographs, export_model
 
 import edgevision as ev
 
+cv2 = pytest.importorskip("cv2", reason="OpenCV (extra video) is not installed")
 pytest.importorskip("onnxscript", reason="onnxscript is not installed")
 
 from edgevision.export.yolo import export_yolo
@@ -71,7 +72,7 @@ class Pair:
         self._predict = open_predictor(files(name, "ultralytics"), theirs, imgsz=SIDE, **options)
 
     def results(self, image: np.ndarray) -> tuple[Any, Any]:
-        """(ours, theirs) at the same confidence, which keeps 60 to 120 candidates.
+        """(ours, theirs) at the same confidence, which keeps 60 to 200 candidates.
 
         It lies in the widest gap between their scores. Two float32 networks differ in the last bits: with a
         confidence among thousands of nearly equal scores, chance would decide which are kept and which suppress.
@@ -81,7 +82,7 @@ class Pair:
         classes = len(self.model.labels)
         scores = rows[:, 4] if self.selected else rows[4 : 4 + classes].max(axis=0)
         best = np.sort(scores)[::-1]
-        cut = 60 + int(np.argmax(best[60:120] - best[61:121]))
+        cut = 60 + int(np.argmax(best[60:200] - best[61:201]))
         assert best[cut] - best[cut + 1] > 2e-6, "rounding is 1e-7"
         confidence = float(best[cut] + best[cut + 1]) / 2
         return self.model(image, confidence=confidence), self._predict(image, confidence)
@@ -138,6 +139,21 @@ def mask_ious(ours: np.ndarray, theirs: np.ndarray, alike: np.ndarray) -> np.nda
 def test_masks_are_those_of_retina_masks(name: str, exporter: str, files: Callable[[str, str], Path]) -> None:
     pair = Pair(files, name, exporter, retina_masks=True)
     for picture, image in busy_photographs().items():
+        ours, theirs = pair.results(image)
+        alike = match_objects(of_ours(ours), of_boxes(theirs))
+        assert mask_ious(ours.mask, theirs.masks.data.numpy(), alike).min() >= 0.999, picture
+
+
+@pytest.mark.parametrize("name", [name for name in ARCHITECTURES if "-seg" in name])
+def test_masks_at_the_size_of_the_input_are_the_predictors_default(
+    name: str, files: Callable[[str, str], Path]
+) -> None:
+    """Without retina_masks its masks stay at the size of the model's input: here that of the picture as well."""
+    pair = Pair(files, name, "ultralytics")
+    for picture in ("astronaut", "china"):
+        whole = busy_photographs()[picture]
+        side = min(whole.shape[:2])
+        image = cv2.resize(whole[:side, :side], (SIDE, SIDE), interpolation=cv2.INTER_AREA)
         ours, theirs = pair.results(image)
         alike = match_objects(of_ours(ours), of_boxes(theirs))
         assert mask_ious(ours.mask, theirs.masks.data.numpy(), alike).min() >= 0.999, picture
