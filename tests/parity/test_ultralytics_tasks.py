@@ -19,7 +19,7 @@ import edgevision as ev
 cv2 = pytest.importorskip("cv2", reason="OpenCV (extra video) is not installed")
 pytest.importorskip("onnxscript", reason="onnxscript is not installed")
 
-from edgevision.export.yolo import export_yolo
+from edgevision.export.yolo import export_yolo  # noqa: E402
 
 pytestmark = [
     pytest.mark.slow,
