@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from picture_networks import CASES, IMAGE, SIDE, write_case
-from tiny_networks import require_backend
+from picture_networks import CASES, IMAGE, LABELS, SIDE, write_case
+from tiny_networks import BYTE, FLOAT, INT, LONG, network, node, require_backend
 
 import edgevision as ev
 from edgevision import Decoder, ImageInput, ModelSpec
@@ -55,6 +55,35 @@ def test_every_element_type_gives_the_float32_networks_result(
         for key, array in arrays_of(whole).items():
             assert arrays[key].dtype == array.dtype, (types, key)
             assert np.array_equal(arrays[key], array), (types, key)
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_label_maps_of_every_integer_are_the_logits_argmax(backend: str, tmp_path: Path) -> None:
+    require_backend(backend)
+    image = ImageInput(size_hw=(SIDE, SIDE), resize="stretch", scale=1.0, dtype="uint8")
+    spec = ModelSpec(task="semantic", inputs=(image,), decoder=Decoder(name="label_map"), labels=LABELS)
+    # One colour a block of the map, so that its label is known.
+    picture = np.random.default_rng(8).integers(0, 256, (SIDE // 4, SIDE // 4, 3), np.uint8)
+    labels = (picture[:, :, 1] > picture[:, :, 2]).astype(int)  # green over red; the first of equals
+    large = np.kron(picture, np.ones((4, 4, 1), np.uint8))
+    for dtype, element in (("uint8", BYTE), ("int32", INT), ("int64", LONG)):
+        nodes = [
+            node("Cast", ["images"], ["x"], to=FLOAT),
+            node("MaxPool", ["x"], ["blocks"], kernel_shape=[4, 4], strides=[4, 4]),
+            node("Slice", ["blocks", "first", "last", "axis"], ["red_green"]),
+            node("ArgMax", ["red_green"], ["best"], axis=1, keepdims=0),
+            node("Cast", ["best"], ["labels"], to=element),
+        ]
+        weights = {"first": np.array([0]), "last": np.array([2]), "axis": np.array([1])}
+        model = network(
+            nodes, [("images", BYTE, [1, 3, SIDE, SIDE])], [("labels", element, [1, 4, 4])], weights
+        )
+        path = tmp_path / f"{dtype}.onnx"
+        path.write_bytes(model.SerializeToString())
+        found = ev.load(path, backend=backend, spec=spec)(large)
+        assert found.labels.dtype == ("uint8" if dtype == "uint8" else "int32")
+        assert np.array_equal(found.labels[::4, ::4], labels)
+        assert np.array_equal(found.labels, np.kron(labels, np.ones((4, 4), int)))
 
 
 @pytest.mark.parametrize("dtype", ["float16", "uint8"])

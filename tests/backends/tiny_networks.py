@@ -26,6 +26,7 @@ import onnx  # noqa: E402, F401  (the tests take it from here, after the check a
 from onnx import ModelProto, TensorProto, helper, numpy_helper  # noqa: E402
 
 FLOAT, HALF, BYTE, LONG = TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.UINT8, TensorProto.INT64
+INT = TensorProto.INT32
 
 node = helper.make_node
 
