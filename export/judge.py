@@ -65,13 +65,16 @@ def judge_form(
     spec: of the model in this form. Raises ExportError when the runtime refuses the file or shapes differ.
     """
     part, precision = reference.part, FORMS[form].precision
+    tie = TIES[precision].score
     options = {"precision": "float32"} if runtime == "openvino" else {}
     try:
         with closing(open_session(path, backend=runtime, **options)) as session:
             found = run_session(session, reference.feeds)
-            tensors = compare_outputs(part.outputs, reference.outputs, found, reference.names, part.selected)
+            tensors = compare_outputs(
+                part.outputs, reference.outputs, found, reference.names, part.selected, tie
+            )
             if part.role == "model" and spec.inputs[0].batch is None:
-                tensors = _worse(tensors, _compare_batches(session, reference))
+                tensors = _worse(tensors, _compare_batches(session, reference, tie))
             label = session.runtime
     except BackendError as error:
         raise ExportError(f"{path.name} does not run: {error}") from error
@@ -136,7 +139,7 @@ def _worse(rows: list[TensorParity], others: list[TensorParity]) -> list[TensorP
     ]
 
 
-def _compare_batches(session: Session, reference: PartReference) -> list[TensorParity]:
+def _compare_batches(session: Session, reference: PartReference, tie: float) -> list[TensorParity]:
     """Batches of 2 and 3 beside what the images give one by one (1 is every other comparison)."""
     feeds, wants, names = [], [], []
     for count in (2, 3):
@@ -149,7 +152,7 @@ def _compare_batches(session: Session, reference: PartReference) -> list[TensorP
         names.append(f"a batch of {count}")
     found = run_session(session, feeds)
     part = reference.part
-    return compare_outputs(part.outputs, wants, found, names, part.selected)
+    return compare_outputs(part.outputs, wants, found, names, part.selected, tie)
 
 
 def _stack(runs: Sequence[Mapping[str, NDArray[Any]]]) -> Feeds:

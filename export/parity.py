@@ -62,11 +62,13 @@ def compare_outputs(
     haves: Sequence[Mapping[str, NDArray[Any]]],
     frames: Sequence[str] = (),
     selected: Collection[str] = (),
+    tie: float = 1e-5,
 ) -> list[TensorParity]:
     """One row an output.
 
     wants, haves: PyTorch's outputs and the file's, by name, one mapping a run. frames: the runs' names.
     selected: outputs (N, rows, columns) of boxes that the graph selected: their rows are compared as sets.
+    tie: scores closer than this may change places, so that a row near the last selected may be missing.
     Raises ExportError when the shapes differ.
     """
     labels = list(frames) or [""] * len(wants)
@@ -77,7 +79,7 @@ def compare_outputs(
             one, other = want[name], have[name]
             if one.shape != other.shape:
                 raise ExportError(f"output {name!r} is {other.shape} in the file and {one.shape} in PyTorch")
-            pairs.append(_pair_rows(one, other) if name in selected else _drop_infinities(one, other))
+            pairs.append(_pair_rows(one, other, tie) if name in selected else _drop_infinities(one, other))
         rows.append(_compare(name, wants[0][name].shape, pairs, labels))
     return rows
 
@@ -98,15 +100,15 @@ def channel_noise(want: NDArray[Any], have: NDArray[Any]) -> float:
     return float(np.mean(np.mean((a - b) ** 2, axis=1) / np.maximum(spread, floor)))
 
 
-def _pair_rows(want: NDArray[Any], have: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+def _pair_rows(want: NDArray[Any], have: NDArray[Any], tie: float) -> tuple[NDArray[Any], NDArray[Any]]:
     """Both tensors (N, rows, columns) as (pairs, columns): every row of either beside its nearest in the other.
 
-    Rows whose score (column 4) the other side's worst row comes within 1e-5 of are left out: which of nearly equal
+    Rows whose score (column 4) the other side's worst row comes within `tie` of are left out: which of nearly equal
     scores is the last to be selected is chance.
     """
     wants, haves = [], []
     for one, other in zip(want, have, strict=True):
-        cut = max(one[:, 4].min(), other[:, 4].min()) + 1e-5
+        cut = max(one[:, 4].min(), other[:, 4].min()) + tie
         gap = np.abs(one[:, None] - other[None]).max(axis=2)
         of_one, of_other = one[:, 4] > cut, other[:, 4] > cut
         wants += [one[of_one], one[gap.argmin(axis=0)][of_other]]

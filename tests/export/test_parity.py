@@ -57,6 +57,18 @@ def test_rows_that_a_graph_selected_are_compared_as_sets() -> None:
     assert compare_outputs(["a"], [{"a": want}], [{"a": have}], selected={"a"})[0].max_abs == 0.0
 
 
+def test_a_row_that_a_tie_left_unselected_is_no_difference() -> None:
+    scores = np.linspace(0.9, 0.5, 20, dtype=np.float32)
+    want = np.random.default_rng(0).uniform(0, 640, (1, 20, 6)).astype(np.float32)
+    want[0, :, 4] = scores
+    have = want.copy()
+    have[0, -2] = [1, 2, 3, 4, scores[-2] - 0.01, 5]  # the last but one was lost to a box of nearly its score
+    [row] = compare_outputs(["a"], [{"a": want}], [{"a": have}], selected={"a"})
+    assert row.max_abs > 1
+    [row] = compare_outputs(["a"], [{"a": want}], [{"a": have}], selected={"a"}, tie=0.03)
+    assert row.max_abs == 0.0
+
+
 def test_other_shapes_are_an_error() -> None:
     with pytest.raises(ExportError, match=r"output 'a' is \(2, 1\) in the file and \(2, 2\) in PyTorch"):
         compare_outputs(["a"], [{"a": A}], [{"a": A[:, :1]}])
