@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import InputError
-from edgevision.export.reference_frames import reference_frames
+from edgevision.export.random_convolutions import leaves_images
 from edgevision.spec import ImageInput
 from edgevision.tasks.preparation import ImagePreparation
 
@@ -74,7 +74,7 @@ def check_preprocess(image: ImageInput, preprocess: Preprocess, source: str) -> 
     ):
         # Soft contrast: where a bicubic overshoots black or white, the order of its two passes tells, and Pillow from
         # 13 on takes the cheaper one first.
-        rgb = 64 + 127 * reference_frames(1, size)[0].transpose(1, 2, 0)
+        rgb = 64 + 127 * leaves_images(1, size)[0].permute(1, 2, 0).numpy()
         frame = np.ascontiguousarray(np.rint(rgb[:, :, ::-1]).astype(np.uint8))
         gap = pixel_gap(image, preprocess, frame)
         if not gap <= _CHECK_PIXELS:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-__all__ = ["leaves_images", "randomize_convolutions"]
+__all__ = ["leaves_images", "measure_scale", "randomize_convolutions"]
 
 _LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 _LEAVES = 120
@@ -40,7 +40,7 @@ def randomize_convolutions(module: nn.Module, images: torch.Tensor, seed: int = 
                 if layer.affine:
                     nn.init.uniform_(layer.weight, 0.8, 1.2)
                     nn.init.normal_(layer.bias, 0.0, 0.3)
-                hooks.append(layer.register_forward_pre_hook(_measure_scale))
+                hooks.append(layer.register_forward_pre_hook(measure_scale))
         try:
             module(images)
         finally:
@@ -64,6 +64,7 @@ def leaves_images(count: int, size_hw: tuple[int, int], seed: int = 0) -> torch.
     return torch.from_numpy(pictures.astype(np.float32))
 
 
-def _measure_scale(norm: Any, inputs: tuple[torch.Tensor, ...]) -> None:
+def measure_scale(norm: Any, inputs: tuple[torch.Tensor, ...]) -> None:
+    """A forward hook, before it: gives a batch norm the root mean square of its input to divide by, and no mean."""
     norm.running_mean.zero_()
     norm.running_var.fill_(float(inputs[0].square().mean()))

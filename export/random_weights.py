@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 import torch
 
-from edgevision.export.reference_frames import reference_frames
+from edgevision.export.random_convolutions import leaves_images, measure_scale
 
 __all__ = ["randomize"]
 
+_FRAMES = 4
 _LOGIT_SPREAD = 2.0
 """Standard deviation over the classes: the scores that trained classifiers give an unsure picture."""
 
@@ -26,18 +27,18 @@ def randomize(
     """`module`, its weights random by `seed` and its outputs of the size that trained ones have.
 
     Libraries start layers as identities (layer scales of 1e-6, batch norms of 0, heads of 0): exports of those would
-    agree with anything. Such parameters are drawn anew, batch norms take their statistics from a forward pass, and
+    agree with anything. Such parameters are drawn anew, batch norms divide by the scale that pictures bring them, and
     the layers named in `head` are scaled so that the logits spread by 2. size_hw: of the images it takes; example: what
     it takes instead of images.
     """
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for layer in module.modules():
-            for parameter in layer.parameters(recurse=False):
-                _draw(layer, parameter, generator)
+            for name, parameter in layer.named_parameters(recurse=False):
+                _draw(layer, name, parameter, generator)
         frames = example
         if frames is None:
-            frames = (torch.from_numpy(reference_frames(4, (size_hw[0], size_hw[1]), seed)) - 0.5) / 0.25
+            frames = (leaves_images(_FRAMES, (size_hw[0], size_hw[1]), seed) - 0.5) / 0.25
         module.eval()
         _settle_batch_norms(module, frames)
         for name in head:
@@ -45,41 +46,34 @@ def randomize(
     return module
 
 
-def _draw(layer: torch.nn.Module, parameter: torch.Tensor, generator: torch.Generator) -> None:
-    """Draws a parameter whose library left it at one value; weights drawn already by the library are drawn too, so
-    that they follow the seed."""
+def _draw(layer: torch.nn.Module, name: str, parameter: torch.Tensor, generator: torch.Generator) -> None:
+    """Draws every parameter but scalars, those that the library drew already too, so that they follow the seed."""
     shape = parameter.shape
     if parameter.ndim == 0:
         return
     if parameter.ndim == 1:
-        # Norms' weights lie around 1, layer scales below; biases around 0.
-        constant = bool((parameter == parameter[0]).all())
-        if parameter is getattr(layer, "bias", None):
-            parameter.copy_(0.1 * torch.randn(shape, generator=generator))
-        elif constant:
-            parameter.copy_(0.5 + torch.rand(shape, generator=generator))
-        return
-    fan_in = parameter[0].numel()
-    if not isinstance(layer, (torch.nn.Linear, torch.nn.modules.conv._ConvNd)):
+        # Weights of norms and layer scales, which multiply, lie around 1 whatever they start at; biases around 0.
+        scales = name == "weight" or bool((parameter == parameter[0]).all() and parameter[0] != 0)
+        noise = torch.rand(shape, generator=generator)
+        parameter.copy_(0.8 + 0.4 * noise if scales else 0.4 * noise - 0.2)
+    elif isinstance(layer, torch.nn.Embedding) or (parameter.ndim > 2 and shape[0] == 1):
         # Tokens, positions, tables: as large as what they are added to.
         parameter.copy_(0.5 * torch.randn(shape, generator=generator))
-        return
-    parameter.copy_(torch.randn(shape, generator=generator) * math.sqrt(1.5 / fan_in))
+    else:
+        # The variance of a signal survives the layer (He et al. 2015, for linear ones).
+        fan_in = parameter[0].numel()
+        parameter.copy_(torch.randn(shape, generator=generator) * math.sqrt(1.0 / fan_in))
 
 
 def _settle_batch_norms(module: torch.nn.Module, frames: torch.Tensor) -> None:
-    """Running statistics of the frames themselves, as training would have left them."""
-    norms = [layer for layer in module.modules() if isinstance(layer, torch.nn.modules.batchnorm._BatchNorm)]
-    if not norms:
-        return
-    momenta = [layer.momentum for layer in norms]
-    for layer in norms:
-        layer.momentum = 1.0
-        layer.train()
-    module(frames)
-    for layer, momentum in zip(norms, momenta, strict=True):
-        layer.momentum = momentum
-        layer.eval()
+    kinds = torch.nn.modules.batchnorm._BatchNorm
+    norms = [layer for layer in module.modules() if isinstance(layer, kinds) and layer.track_running_stats]
+    hooks = [layer.register_forward_pre_hook(measure_scale) for layer in norms]
+    try:
+        module(frames)
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def _scale_head(module: torch.nn.Module, head: torch.nn.Module, frames: torch.Tensor) -> None:

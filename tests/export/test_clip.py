@@ -27,7 +27,7 @@ from edgevision.export.vit import export_vit, read_vit  # noqa: E402
 from edgevision.spec import decoder_params  # noqa: E402
 from edgevision.tasks.zero_shot import zero_shot_spec  # noqa: E402
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 PROMPTS = [
     "cat",

@@ -13,7 +13,6 @@ from edgevision.export.errors import ExportError
 from edgevision.export.limits import LIMITS, TIES, failures, limits_of
 from edgevision.export.network import PRECISIONS
 from edgevision.export.parity import TensorParity, channel_noise, compare_outputs
-from edgevision.export.reference_frames import reference_frames
 
 A = np.array([[1.0, 2.0], [3.0, -4.0]], np.float32)
 
@@ -111,13 +110,3 @@ def test_limits_name_the_worst_and_spare_random_weights() -> None:
     [said] = [one for one in failures([good], [], "fp32") if "relative" in one.split(":")[0]]
     assert said.startswith("relative at most 0.0001 for fp32: logits 1x3: max 1.00e-02")
     assert said.endswith("(worst on a.jpg)")
-
-
-def test_reference_frames_look_like_pictures() -> None:
-    frames = reference_frames(2, (32, 48))
-    assert frames.shape == (2, 3, 32, 48)
-    assert frames.dtype == np.float32
-    assert 0.0 <= frames.min() < 0.2
-    assert 0.8 < frames.max() <= 1.0
-    # Neighbours resemble each other, as in pictures and unlike in noise.
-    assert np.abs(np.diff(frames, axis=3)).mean() < 0.5 * frames.std()

@@ -47,11 +47,12 @@ def scores_of(module: torch.nn.Module, tensor: np.ndarray) -> np.ndarray:
         return module(torch.from_numpy(tensor)).softmax(1).numpy()[0]
 
 
+@pytest.mark.slow
 def test_a_users_weights_become_a_bundle_that_gives_what_pytorch_gives(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source, target = tmp_path / "mine.pth", tmp_path / "out"
-    module = randomize(open_timm("test_resnet").build(3), (64, 64), seed=1)
+    module = randomize(open_timm("test_resnet").build(3), (64, 64), seed=1, head=["fc"])
     torch.save(module.state_dict(), source)
     (tmp_path / "names.txt").write_text("ant\nbee\ncat\n")
     arguments = ["--model", "test_resnet", "--labels", str(tmp_path / "names.txt"), "--size", "64"]
@@ -81,6 +82,7 @@ def test_labels_in_the_checkpoint_are_taken_unless_others_are_given(tmp_path: Pa
     assert labels(labels=()) == ()
 
 
+@pytest.mark.slow
 def test_an_architecture_at_random_says_so_and_some_class_stands_out(tmp_path: Path) -> None:
     done = export_resnet("test_efficientnet", tmp_path / "out", random=True, classes=7)
     assert done.spec.source.random_weights
@@ -106,6 +108,7 @@ def test_a_seed_repeats_and_another_does_not() -> None:
     assert not torch.equal(first(1), first(2))
 
 
+@pytest.mark.slow
 def test_a_dynamic_batch_takes_any_number(tmp_path: Path) -> None:
     done = export_resnet("test_resnet", tmp_path / "a.onnx", random=True, dynamic_batch=True)
     model = ev.load(done.path)

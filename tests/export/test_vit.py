@@ -90,6 +90,7 @@ def test_a_users_weights_of_another_size_and_number_of_classes(tmp_path: Path) -
     assert "Preprocessing is that of timm's own weights of test_vit." in network.notes
 
 
+@pytest.mark.slow
 def test_an_embedder_is_exported_and_embeds(tmp_path: Path) -> None:
     tiny_transformers.save("dinov2", tmp_path / "model")
     done = export_vit(tmp_path / "model", tmp_path / "out", dynamic_batch=True)
@@ -102,6 +103,7 @@ def test_an_embedder_is_exported_and_embeds(tmp_path: Path) -> None:
     assert one.similarity(other) < 0.999
 
 
+@pytest.mark.slow
 def test_the_command_exports_a_classifier(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tiny_transformers.save("vit", tmp_path / "model")
     target = tmp_path / "vit.onnx"
