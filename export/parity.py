@@ -104,11 +104,12 @@ def _pair_rows(want: NDArray[Any], have: NDArray[Any], tie: float) -> tuple[NDAr
     """Both tensors (N, rows, columns) as (pairs, columns): every row of either beside its nearest in the other.
 
     Rows whose score (column 4) the other side's worst row comes within `tie` of are left out: which of nearly equal
-    scores is the last to be selected is chance.
+    scores is the last to be selected is chance. The best tenth is always compared, however close the scores.
     """
     wants, haves = [], []
     for one, other in zip(want, have, strict=True):
         cut = max(one[:, 4].min(), other[:, 4].min()) + tie
+        cut = min(cut, np.sort(one[:, 4])[-1 - len(one) // 10] - 1e-5)
         gap = np.abs(one[:, None] - other[None]).max(axis=2)
         of_one, of_other = one[:, 4] > cut, other[:, 4] > cut
         wants += [one[of_one], one[gap.argmin(axis=0)][of_other]]

@@ -93,7 +93,8 @@ def test_a_fixed_batch_and_size() -> None:
 def test_the_legacy_tracer_is_used_where_the_part_says_so() -> None:
     legacy = replace(PART, dynamic={}, tracer="legacy")
     model = trace_part(legacy, batch=None)
-    assert [one.version for one in model.opset_import] == [LEGACY_OPSET]
+    assert [(one.domain, one.version) for one in model.opset_import] == [("", LEGACY_OPSET)]
+    assert "Identity" not in {node.op_type for node in model.graph.node}
     assert shapes(model)["images"][0] == shapes(model)["map"][0] == "batch"
     images, points = np.ones((3, 3, 32, 64), np.float32), np.ones((3, 3, 2), np.float32)
     with torch.no_grad():

@@ -68,6 +68,16 @@ def test_a_row_that_a_tie_left_unselected_is_no_difference() -> None:
     assert row.max_abs == 0.0
 
 
+def test_the_best_of_selected_rows_are_compared_however_close_their_scores() -> None:
+    rng = np.random.default_rng(0)
+    want = rng.uniform(0, 1, (1, 20, 6)).astype(np.float32)
+    want[0, :, 4] = np.linspace(0.53, 0.5, 20)
+    have = want.copy()
+    have[0, 0, 0] += 0.5
+    [row] = compare_outputs(["a"], [{"a": want}], [{"a": have}], selected={"a"}, tie=0.1)
+    assert row.max_abs == pytest.approx(0.5)
+
+
 def test_other_shapes_are_an_error() -> None:
     with pytest.raises(ExportError, match=r"output 'a' is \(2, 1\) in the file and \(2, 2\) in PyTorch"):
         compare_outputs(["a"], [{"a": A}], [{"a": A[:, :1]}])
