@@ -34,7 +34,18 @@ TASKS = {"seg": ("segment", "instances"), "pose": ("pose", "pose"), "obb": ("obb
 
 # Networks that go through export_yolo as well: each task and each generation once.
 OURS = ["yolo26n-seg", "yolov8n-pose", "yolo11n-obb"]
-EXPORTS = [(name, "ultralytics") for name in ARCHITECTURES] + [(name, "edgevision") for name in OURS]
+# How Ultralytics exports: as it does by itself, with NMS in the graph, with an input that shrinks to the picture.
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "ultralytics": {},
+    "nms inside": {"nms": True, "conf": 0.001},
+    "dynamic": {"dynamic": True},
+}
+EXPORTS = [
+    *((name, "ultralytics") for name in ARCHITECTURES),
+    *((name, "nms inside") for name in ARCHITECTURES if "11" in name),
+    ("yolo11n-seg", "dynamic"),
+    *((name, "edgevision") for name in OURS),
+]
 
 
 @pytest.fixture(scope="module")
@@ -44,18 +55,20 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path
     done: dict[tuple[str, str], Path] = {}
 
     def export(name: str, exporter: str) -> Path:
+        if (name, exporter) in done:
+            return done[name, exporter]
         checkpoint = folder / f"{name}.pt"
-        if (name, "ultralytics") not in done:
+        if not checkpoint.exists():
             build_model(f"{name}.yaml", seed=5, extras=True).save(checkpoint)
-            # Read back: a checkpoint holds half-precision weights, and both exporters shall have the same.
-            arguments = {"end2end": True} if "26" in name else {}
-            model = ultralytics.YOLO(checkpoint)
-            done[name, "ultralytics"] = export_model(model, folder, imgsz=SIDE, **arguments)
-        if (name, exporter) not in done:
-            target = folder / f"{name}_ours.onnx"
+        target = folder / f"{name}_{exporter.replace(' ', '_')}.onnx"
+        if exporter == "edgevision":
             export_yolo(checkpoint, target, size_hw=(SIDE, SIDE))
-            done[name, exporter] = target
-        return done[name, exporter]
+        else:
+            # Of the checkpoint: it holds half-precision weights, and both exporters shall have the same.
+            arguments = ARGUMENTS[exporter] | ({"end2end": True} if "26" in name else {})
+            export_model(ultralytics.YOLO(checkpoint), folder, imgsz=SIDE, **arguments).rename(target)
+        done[name, exporter] = target
+        return target
 
     return export
 
@@ -67,9 +80,10 @@ class Pair:
         theirs, ours = TASKS[name.split("-")[1]]
         self.model = ev.load(files(name, exporter))
         assert self.model.task == ours
-        self.selected = "26" in name
+        self.selected = "26" in name or exporter == "nms inside"
         assert self.model.spec.decoder.name == ("yolo_end2end" if self.selected else "yolo")
-        self._predict = open_predictor(files(name, "ultralytics"), theirs, imgsz=SIDE, **options)
+        own = files(name, "ultralytics" if exporter == "edgevision" else exporter)
+        self._predict = open_predictor(own, theirs, imgsz=SIDE, **options)
 
     def results(self, image: np.ndarray) -> tuple[Any, Any]:
         """(ours, theirs) at the same confidence, which keeps 60 to 200 candidates.
