@@ -201,21 +201,25 @@ def _run_cancellable(
     def work() -> None:
         try:
             with _BUILD_LOCK:
-                results.append(build(request, monitor))
+                if not monitor.cancelled:
+                    results.append(build(request, monitor))
         except BaseException as error:  # raised again below, in the caller's thread
             errors.append(error)
         finally:
             done.set()
 
-    threading.Thread(target=work, name="edgevision-build", daemon=True).start()
+    thread = threading.Thread(target=work, name="edgevision-build", daemon=True)
     # Not Thread.join: an interrupted join believes the thread to be over before it is (Python 3.9 to 3.12), and a
     # builder that still runs when the interpreter ends crashes it.
     try:
+        thread.start()
         while not done.wait(_POLL_S):  # without a timeout, Windows lets no Ctrl-C through
             pass
     except BaseException:
         monitor.cancel()
-        done.wait()
+        # Interrupted within `start`, the thread may come to life late or never: then it finds the build cancelled.
+        while not done.wait(_POLL_S) and thread.is_alive():
+            pass
         raise
     if monitor.error is not None:
         raise monitor.error

@@ -277,6 +277,27 @@ def test_an_interrupt_ends_the_build_and_leaves_nothing(path: Path) -> None:
     assert os.listdir(path.parent) == ["m.onnx"]
 
 
+@pytest.mark.parametrize("begun", [True, False], ids=["the thread lives", "the thread never came"])
+def test_an_interrupt_while_the_build_starts_ends_it_too(
+    begun: bool, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        if begun:
+            start(thread)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        build_engine(path, targets="sm86")
+    for one in threading.enumerate():
+        if one.name == "edgevision-build":  # it may still be on its last lines
+            one.join(30)
+            assert not one.is_alive()
+    assert os.listdir(path.parent) == ["m.onnx"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_a_killed_build_leaves_the_old_engine_as_it_was(path: Path) -> None:
     built = build_engine(path, targets="sm86")
