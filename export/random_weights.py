@@ -68,6 +68,8 @@ def _draw(layer: torch.nn.Module, name: str, parameter: torch.Tensor, generator:
 def _settle_batch_norms(module: torch.nn.Module, frames: torch.Tensor) -> None:
     kinds = torch.nn.modules.batchnorm._BatchNorm
     norms = [layer for layer in module.modules() if isinstance(layer, kinds) and layer.track_running_stats]
+    if not norms:
+        return  # a module without them may take something other than images
     hooks = [layer.register_forward_pre_hook(measure_scale) for layer in norms]
     try:
         module(frames)

@@ -77,3 +77,18 @@ def test_the_seed_alone_decides_and_the_programs_own_is_left_alone() -> None:
     drawn = torch.rand(1)
     torch.manual_seed(11)
     assert torch.equal(drawn, torch.rand(1))
+
+
+def test_a_module_without_batch_norms_need_not_take_images() -> None:
+    class Words(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = torch.nn.Embedding(4, 8)
+
+        def forward(self, words: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            return self.table(words) * mask
+
+    before = Words()
+    after = randomize(Words(), (32, 32), seed=3)
+    assert after.table.weight.shape == before.table.weight.shape
+    assert torch.equal(randomize(Words(), (64, 64), seed=3).table.weight, after.table.weight)
