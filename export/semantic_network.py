@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from edgevision.errors import InputError
-from edgevision.export.network import Axis, Network, Part
+from edgevision.export.dynamic_size import size_axes
+from edgevision.export.network import Network, Part
 from edgevision.spec import Decoder, ImageInput, ModelSpec, Source
 
 __all__ = ["RESIZES", "Normalization", "SemanticModel", "network_of_semantic", "semantic_labels"]
@@ -121,23 +122,12 @@ def network_of_semantic(
         example=(torch.zeros(1, model.channels, *size_hw),),
         inputs=(image.name,),
         outputs=("logits",),
-        dynamic=_dynamic(image) if dynamic_size else {},
+        dynamic=size_axes(image),
     )
     preprocess = (
         None if model.normalize is None or model.channels == 1 else _preprocess(image, model.normalize)
     )
     return Network(spec=spec, parts=(part,), preprocess=preprocess, notes=model.notes)
-
-
-def _dynamic(image: ImageInput) -> Mapping[str, Mapping[int, Axis]]:
-    height, width = image.size_hw
-    least = image.multiple
-    return {
-        image.name: {
-            2: Axis("height", image.multiple, least, height),
-            3: Axis("width", image.multiple, least, width),
-        }
-    }
 
 
 def _preprocess(image: ImageInput, normalize: Callable[[NDArray[np.uint8]], NDArray[Any]]) -> Preprocess:

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from edgevision.errors import InputError, ModelFileError
+from edgevision.export.dynamic_size import size_axes
 from edgevision.export.network import Network, Part
 from edgevision.export.ultralytics_half import half_module
 from edgevision.export.ultralytics_library import import_ultralytics
@@ -30,6 +31,7 @@ def network_of_ultralytics(
     size_hw: tuple[int, int] | None = None,
     end2end: bool = True,
     dynamic_batch: bool = False,
+    dynamic_size: bool = False,
 ) -> Network:
     """A network of Ultralytics' library, set to be traced, and its spec.
 
@@ -37,6 +39,7 @@ def network_of_ultralytics(
     source:    where its weights come from; the library's name, version and licence are added.
     arguments: those it was trained with; imgsz of them is the size unless size_hw is given.
     end2end:   False takes the one-to-many head of networks that have both (YOLOv10, YOLO26).
+    dynamic_size: the input may be smaller, where a letterboxed frame leaves rows or columns unused.
     Raises InputError for a size that does not suit, ModelFileError for a network of another task.
     """
     task = _TASKS.get(type(module).__name__)
@@ -52,6 +55,8 @@ def network_of_ultralytics(
     size_hw = size_hw or _trained_size(arguments or {}, task)
     spec = spec_from_ultralytics(_metadata(module, head, task, size_hw, end2end))
     image = replace(spec.inputs[0], batch=None if dynamic_batch else 1)
+    if dynamic_size:
+        image = replace(image, multiple=_multiple(module, task, end2end))
     source = replace(
         source,
         framework="ultralytics",
@@ -63,7 +68,7 @@ def network_of_ultralytics(
         spec = spec.replace(decoder={"params": {**spec.decoder.params, "masks": int(head.nm)}})
     module = module.fuse(verbose=False)
     # Without `export` the head returns raw feature maps; without `dynamic` it keeps the first batch's size.
-    head.export, head.format, head.dynamic = True, "onnx", dynamic_batch
+    head.export, head.format, head.dynamic = True, "onnx", dynamic_batch or dynamic_size
     channels = 1 if image.color == "gray" else 3
     part = Part(
         module=module,
@@ -71,6 +76,7 @@ def network_of_ultralytics(
         inputs=(image.name,),
         # The networks that give prototypes give two tensors; the rest give one.
         outputs=("output0", "output1") if task == "segment" else ("output0",),
+        dynamic=size_axes(image),
         # A head that selects its boxes leaves the order of equal scores to its runtime.
         selected=frozenset({"output0"}) if end2end else frozenset(),
         half=lambda: half_module(module),
@@ -83,9 +89,27 @@ def _trained_size(arguments: Mapping[str, Any], task: str) -> tuple[int, int]:
     return (trained, trained) if isinstance(trained, int) else (int(trained[0]), int(trained[1]))
 
 
+def _stride(module: Any) -> int:
+    return int(max(float(step) for step in getattr(module, "stride", torch.tensor([32.0]))))
+
+
+def _multiple(module: Any, task: str, end2end: bool) -> int:
+    """What the sides of an input of dynamic size are multiples of."""
+    if task == "classify":
+        raise InputError(
+            "a classifier's frames are cropped to its size; leave out dynamic_size (--dynamic-size)"
+        )
+    if end2end:
+        raise InputError(
+            "a head that selects 300 boxes needs an input that always has as many; with a dynamic size, pass "
+            "end2end=False (--one-to-many)"
+        )
+    return _stride(module)
+
+
 def _metadata(module: Any, head: Any, task: str, size_hw: tuple[int, int], end2end: bool) -> dict[str, str]:
     """What Ultralytics' own exporter would write of this network, so that one reader serves both."""
-    stride = int(max(float(step) for step in getattr(module, "stride", torch.tensor([32.0]))))
+    stride = _stride(module)
     if task != "classify" and any(side % stride for side in size_hw):
         raise InputError(f"size_hw must be multiples of the network's stride {stride}, got {size_hw}")
     metadata = {
@@ -117,7 +141,8 @@ def _preprocessing(spec: ModelSpec) -> Callable[[NDArray[np.uint8]], NDArray[np.
         height, width = image.size_hw
         transform = classify_transforms(height if height == width else (height, width))
         return lambda frame: transform(Image.fromarray(frame[..., ::-1]))[None].numpy()
-    letterbox = LetterBox(image.size_hw, auto=False)
+    # Its `auto` pads to the next multiple of the stride only.
+    letterbox = LetterBox(image.size_hw, auto=image.multiple > 0, stride=image.multiple or 32)
 
     def preprocess(frame: NDArray[np.uint8]) -> NDArray[np.float32]:
         placed = letterbox(image=frame)

@@ -63,6 +63,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="keypoints and values of each (17x3) of a -pose network built by name",
     )
     parser.add_argument("--one-to-many", action="store_true", help="YOLOv10, YOLO26: the head that needs NMS")
+    parser.add_argument(
+        "--dynamic-size",
+        action="store_true",
+        help="let a frame of another shape take a smaller input, not padding",
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="with --random (default: 0)")
     add_export_arguments(parser)
     parser.set_defaults(handler=_main)
@@ -87,6 +92,7 @@ def _main(arguments: argparse.Namespace) -> int:
         size_hw=arguments.size,
         end2end=not arguments.one_to_many,
         dynamic_batch=arguments.dynamic_batch,
+        dynamic_size=arguments.dynamic_size,
         random=arguments.random,
         seed=arguments.seed,
         trust=arguments.trust_checkpoint,

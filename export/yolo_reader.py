@@ -12,7 +12,8 @@ import torch
 
 from edgevision.errors import InputError, ModelFileError
 from edgevision.export.checkpoint import load_checkpoint
-from edgevision.export.conveyor_yolo import ARCHITECTURE, conveyor_spec, module_from_checkpoint
+from edgevision.export.conveyor_yolo import ARCHITECTURE, STRIDES, conveyor_spec, module_from_checkpoint
+from edgevision.export.dynamic_size import size_axes
 from edgevision.export.label_check import require_labels
 from edgevision.export.network import Network, Part
 from edgevision.export.ultralytics_models import build_model, build_random_model, download_checkpoint
@@ -41,6 +42,7 @@ class _Wishes:
     size_hw: tuple[int, int] | None
     end2end: bool
     dynamic_batch: bool
+    dynamic_size: bool
 
 
 def read_yolo(
@@ -52,6 +54,7 @@ def read_yolo(
     size_hw: tuple[int, int] | None = None,
     end2end: bool = True,
     dynamic_batch: bool = False,
+    dynamic_size: bool = False,
     random: bool = False,
     seed: int = 0,
     trust: bool = False,
@@ -67,6 +70,7 @@ def read_yolo(
     size_hw:   the network's input; None takes the size it was trained at. Multiples of its stride.
     end2end:   False takes the one-to-many head of models that have both (YOLOv10, YOLO26).
     dynamic_batch: a run takes any number of images, not one.
+    dynamic_size: size_hw is the largest input; a frame of another shape takes a smaller one, instead of padding.
     random, seed: random weights, and which ones.
     trust:     see checkpoint.load_checkpoint.
     Raises InputError, ModelFileError or MissingDependencyError.
@@ -78,6 +82,7 @@ def read_yolo(
         size_hw=size_hw,
         end2end=end2end,
         dynamic_batch=dynamic_batch,
+        dynamic_size=dynamic_size,
     )
     if random:
         return _read_random(str(source), seed, wishes)
@@ -102,7 +107,13 @@ def read_yolo(
         names = require_labels(labels, path, network.head.cls_preds[0].out_channels)
         origin = replace(origin, framework="yolox", description=name)
         return network_of_yolox(
-            network, name, names, source=origin, size_hw=size_hw, dynamic_batch=dynamic_batch
+            network,
+            name,
+            names,
+            source=origin,
+            size_hw=size_hw,
+            dynamic_batch=dynamic_batch,
+            dynamic_size=dynamic_size,
         )
     return _read_weights(weights, path, origin, wishes)
 
@@ -120,6 +131,7 @@ def _read_random(name: str, seed: int, wishes: _Wishes) -> Network:
             source=replace(origin, framework="yolox"),
             size_hw=wishes.size_hw,
             dynamic_batch=wishes.dynamic_batch,
+            dynamic_size=wishes.dynamic_size,
         )
     module = build_random_model(name, labels=wishes.labels, keypoints=wishes.keypoints, seed=seed)
     return _network(module, origin, wishes)
@@ -153,18 +165,24 @@ def _network(
         size_hw=wishes.size_hw,
         end2end=wishes.end2end,
         dynamic_batch=wishes.dynamic_batch,
+        dynamic_size=wishes.dynamic_size,
     )
 
 
 def _read_conveyor(content: dict[str, Any], origin: Source, wishes: _Wishes) -> Network:
     module = module_from_checkpoint(content)
     spec = conveyor_spec(content["labels"], wishes.size_hw)
-    image = replace(spec.inputs[0], batch=None if wishes.dynamic_batch else 1)
+    image = replace(
+        spec.inputs[0],
+        batch=None if wishes.dynamic_batch else 1,
+        multiple=STRIDES[-1] if wishes.dynamic_size else 0,
+    )
     spec = spec.replace(inputs=(image,), source={"weights_sha256": origin.weights_sha256})
     part = Part(
         module=module,
         example=(torch.zeros(1, 3, *image.size_hw),),
         inputs=(image.name,),
         outputs=("output0",),
+        dynamic=size_axes(image),
     )
     return Network(spec=spec, parts=(part,))

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from edgevision.errors import InputError, ModelFileError
+from edgevision.export.dynamic_size import size_axes
 from edgevision.export.label_check import require_labels
 from edgevision.export.network import Network, Part
 from edgevision.export.random_convolutions import leaves_images, randomize_convolutions
@@ -85,10 +86,12 @@ def network_of_yolox(
     source: Source,
     size_hw: tuple[int, int] | None = None,
     dynamic_batch: bool = False,
+    dynamic_size: bool = False,
 ) -> Network:
     """The network and its spec: letterboxed into the top left corner, BGR, 0-255.
 
     size_hw: None takes what that size was published for, 416 or 640 pixels a side.
+    dynamic_size: the input may be smaller, where a letterboxed frame leaves rows or columns unused.
     Raises InputError for a size off the stride, or a number of labels other than that of the classes.
     """
     side = 416 if name in _SMALL_INPUT else 640
@@ -99,6 +102,7 @@ def network_of_yolox(
     image = ImageInput(
         name="images",
         size_hw=size_hw,
+        multiple=STRIDES[-1] if dynamic_size else 0,
         batch=None if dynamic_batch else 1,
         pad_placement="bottom_right",
         color="bgr",
@@ -117,6 +121,7 @@ def network_of_yolox(
         example=(torch.zeros(1, 3, *size_hw),),
         inputs=("images",),
         outputs=("output",),
+        dynamic=size_axes(image),
     )
     note = "YOLOX truncates the resized size to whole pixels, the spec rounds it: one pixel apart on some frames."
     return Network(spec=spec, parts=(part,), notes=(note,))

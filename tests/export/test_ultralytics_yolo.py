@@ -124,17 +124,52 @@ def test_a_dynamic_batch_gives_each_image_its_own_result(tmp_path: Path) -> None
         np.testing.assert_allclose(found.xyxy, alone.xyxy, atol=1e-2)
 
 
-@pytest.mark.parametrize("kind", ["detect", "detect26", "pose26", "obb"])
-def test_at_float16_boxes_are_decoded_at_float32(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "rows"),
+    # Centres of boxes; then x of the first keypoint, behind the box and three classes.
+    [("detect", [0, 1]), ("detect26", [0, 1]), ("obb", [0, 1]), ("pose", [7]), ("pose26", [7])],
+    ids=["boxes", "boxes of 26", "rotated boxes", "keypoints", "keypoints of 26"],
+)
+def test_at_float16_coordinates_are_decoded_at_float32(tmp_path: Path, kind: str, rows: list[int]) -> None:
     network = read_yolo(write_tiny_yolo(tmp_path, kind), random=True, size_hw=(640, 640), end2end=False)
-    images = torch.zeros(1, 3, 640, 640)
     with torch.no_grad():
-        boxes = half_part(network.parts[0]).module(images)
-    boxes = (boxes if isinstance(boxes, torch.Tensor) else boxes[0])[0, :2]
-    beyond = boxes[boxes > 512]
+        found = half_part(network.parts[0]).module(torch.zeros(1, 3, 640, 640))
+    coordinates = (found if isinstance(found, torch.Tensor) else found[0])[0, rows]
+    beyond = coordinates[coordinates > 512]
     # There float16 has whole and half pixels only.
     assert len(beyond) > 100
     assert ((beyond * 2).round() / 2 - beyond).abs().max() > 0.01
+
+
+@pytest.mark.slow
+def test_a_dynamic_size_follows_the_frame_and_finds_the_same(tmp_path: Path) -> None:
+    arguments = {"random": True, "size_hw": (128, 192), "dynamic_size": True}
+    network = read_yolo(write_tiny_yolo(tmp_path, "pose"), **arguments)
+    frames = [picture("astronaut"), picture("coffee"), picture("astronaut")[:130]]
+    shapes = [network.preprocess(frame).shape[2:] for frame in frames]
+    assert shapes == [(128, 128), (128, 192), (64, 192)]
+    model = ev.load(export_network(network, tmp_path / "any.onnx", ExportOptions(images=frames)).path)
+    assert model.session.inputs[0].shape == (1, 3, None, None)
+    for frame in frames:
+        made: list[np.ndarray] = []
+
+        def buffer(_: str, shape: tuple[int, ...], made: list[np.ndarray] = made) -> np.ndarray:
+            made.append(np.zeros(shape, np.float32))
+            return made[0]
+
+        ImagePreparation(network.spec.inputs[0]).write([frame], buffer, 1)
+        # OpenCV rounds a resized pixel to a whole one in its own way.
+        assert np.abs(network.preprocess(frame) - made[0]).max() * 255 <= 1.01
+        assert model(frame).image_hw == frame.shape[:2]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [("classify", "a classifier's frames are cropped"), ("detect26", "pass end2end=False")],
+)
+def test_a_dynamic_size_is_refused_where_it_cannot_be(tmp_path: Path, kind: str, text: str) -> None:
+    with pytest.raises(InputError, match=text):
+        read_yolo(write_tiny_yolo(tmp_path, kind), random=True, size_hw=SIZE_HW, dynamic_size=True)
 
 
 @pytest.mark.parametrize("kind", ["detect", "classify"])
