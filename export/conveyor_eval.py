@@ -12,7 +12,6 @@ import torch
 from torch import nn
 from torchvision.ops import batched_nms
 
-import edgevision as ev
 from edgevision.demo.metrics import (
     BoxDetections,
     BoxTruth,
@@ -60,16 +59,6 @@ def detect(predict: Predictor, image: npt.NDArray[np.uint8], confidence: float =
     height, width = image.shape[:2]
     found = np.clip(found, 0, np.array([width, height, width, height], np.float32))
     return BoxDetections(found, scores[kept].numpy(), classes[kept].numpy())
-
-
-def file_detector(model: ev.Model) -> Detector:
-    """The exported file as edgevision itself runs it: what a user of the file gets, at the evaluation's thresholds."""
-
-    def detect_image(image: npt.NDArray[np.uint8]) -> BoxDetections:
-        found = model(image, confidence=CONFIDENCE, iou=NMS_IOU, max_detections=MAX_DETECTIONS)
-        return BoxDetections(found.xyxy, found.confidence, found.class_id)
-
-    return detect_image
 
 
 def find_all(detector: Detector, frames: Iterable[Frame]) -> tuple[list[BoxDetections], list[BoxTruth]]:

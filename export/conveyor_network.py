@@ -53,7 +53,11 @@ def spec_of(name: str) -> ModelSpec:
             task="semantic", inputs=(_FRAME,), decoder=Decoder(name="class_logits"), labels=labels
         )
     if name == "promptable":
-        return ModelSpec(task="promptable", inputs=(replace(_FRAME, batch=1),), decoder=Decoder(name="sam"))
+        return ModelSpec(
+            task="promptable",
+            inputs=(replace(_FRAME, batch=1),),
+            decoder=Decoder(name="sam", params={"single_first": False}),
+        )
     scores = Decoder(name="scores", params={"activation": "softmax"})
     return ModelSpec(task="classify", inputs=(_CROP,), decoder=scores, labels=CLASS_NAMES)
 

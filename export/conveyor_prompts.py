@@ -22,7 +22,7 @@ PROMPTS = 6  # a picture
 POINTS = 3  # a prompt at most; fewer are filled up with padding
 JUDGED = 1024  # points of the picture at which a mask is compared
 CROSS_WEIGHT = 4.0
-WHOLE = 0.3  # share of the batches that are whole pictures
+WHOLE = 0.5  # share of the batches that are whole pictures
 LEAST_PIXELS = 8  # of an object asked for
 REFINED = 0.2  # share of the batches that are asked a second time, with the first answer as a mask
 

@@ -29,7 +29,7 @@ from edgevision.export.conveyor_loss import detector_loss
 from edgevision.export.conveyor_promptable import PROMPT_TRUNK, ConveyorPromptable
 from edgevision.export.conveyor_prompts import make_prompt_batch, promptable_loss
 from edgevision.export.conveyor_trainer import Loss, Schedule
-from edgevision.export.conveyor_unet import UNET_TRUNK, ConveyorUnet, unet_loss
+from edgevision.export.conveyor_unet import UNET_TRUNK, ConveyorUnet, make_unet_batch, unet_loss
 from edgevision.export.conveyor_validation import (
     validate_classifier,
     validate_instances,
@@ -74,7 +74,10 @@ RECIPES: dict[str, Recipe] = {
     "instances": Recipe(
         partial(ConveyorInstances, _CLASSES), instances_loss, validate_instances, Schedule(20.0), TRUNK
     ),
-    "unet": Recipe(partial(ConveyorUnet, _CLASSES + 1), unet_loss, validate_unet, Schedule(12.0), UNET_TRUNK),
+    "unet": Recipe(
+        partial(ConveyorUnet, _CLASSES + 1), unet_loss, validate_unet, Schedule(12.0, rate=3e-3), UNET_TRUNK,
+        batch=make_unet_batch, size=12,
+    ),
     "resnet": _CLASSIFIER(partial(ConveyorResnet, _CLASSES), schedule=Schedule(6.0, rate=4e-3)),
     "vit": _CLASSIFIER(partial(ConveyorVit, _CLASSES), schedule=Schedule(10.0, rate=1e-3, decay=0.05)),
     "promptable": Recipe(

@@ -6,17 +6,22 @@ convolution at that resolution would cost as much as the rest of the decoder.
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from edgevision.export.conveyor_batch import Pictures
+from edgevision.export.conveyor_batch import Pictures, make_batch
+from edgevision.export.conveyor_cache import Samples
 from edgevision.export.conveyor_yolo import ConvBlock, PartialStage, PyramidPooling
 
-__all__ = ["UNET_TRUNK", "ConveyorUnet", "unet_loss"]
+__all__ = ["UNET_TRUNK", "ConveyorUnet", "make_unet_batch", "unet_loss"]
 
 UNET_TRUNK = ("stem", "stage3", "stage4", "stage5")
 """What it has in common with the detector, by name."""
+WHOLE = 0.25
+"""Share of the batches that are whole pictures."""
 BACKGROUND_WEIGHT = 0.1
 """Of a pixel of the belt, a part's having 1: nine of ten pixels are the belt's, and with equal weights thin parts are
 given up before they are learned."""
@@ -56,6 +61,20 @@ class ConveyorUnet(nn.Module):
         c4 = self.stage4(c3)
         x = self.up3(self.up4(self.stage5(c4), c4), c3)
         return self.head(self.up1(self.up2(x, c2), c1))
+
+
+def make_unet_batch(samples: Samples, rows: npt.NDArray[np.integer], rng: np.random.Generator) -> Pictures:
+    """The pictures `rows` of the cache, of most batches a random quarter each: it costs a quarter, and a network learns by
+    the number of its steps. The other batches are every third picture, whole."""
+    if rng.random() < WHOLE:
+        return make_batch(samples, rows[: max(1, len(rows) // 3)], rng)
+    pictures = make_batch(samples, rows, rng)
+    height, width = (side // 2 for side in pictures.images.shape[2:])
+    top, left = int(rng.integers(height + 1)), int(rng.integers(width + 1))
+    lines, columns = slice(top, top + height), slice(left, left + width)
+    return pictures._replace(
+        images=pictures.images[..., lines, columns], owners=pictures.owners[..., lines, columns]
+    )
 
 
 def unet_loss(model: nn.Module, batch: Pictures) -> tuple[Tensor, dict[str, float]]:

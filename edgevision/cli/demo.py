@@ -18,7 +18,8 @@ def add_parser(commands: Any) -> None:
         "demo",
         help="detect parts on a synthetic conveyor",
         description="Render a clip of a synthetic conveyor, detect its parts with the shipped model, compare with "
-        "the ground truth, and write an annotated picture and video. Needs the extras `cpu` and `video`.",
+        "the ground truth, and write an annotated picture and video, and a contact sheet of every task on one frame. "
+        "Needs the extras `cpu` and `video`.",
     )
     parser.add_argument(
         "--seconds", type=float, default=4.0, metavar="S", help="length of the clip (default: 4)"
@@ -55,4 +56,5 @@ def _demo(options: argparse.Namespace) -> int:
     print(report.table())
     print(f"picture  {report.picture.resolve()}")
     print(f"video    {report.video.resolve()}")
+    print(f"sheet    {report.sheet.resolve()}")
     return 0

@@ -1,11 +1,10 @@
-"""The demo: a clip of the conveyor, the detector on it, and how well it did."""
+"""The demo: a clip of the conveyor, the detector on it, how well it did, and what every other model says of a frame."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.bench.timing import StageTimes
-from edgevision.demo.scene import CLASS_NAMES, Scene, Truth
+from edgevision.demo.scene import CLASS_NAMES, Frame, Scene, Truth
+from edgevision.demo.sheet import compose_sheet
+from edgevision.demo.shipped import demo_model_path
+from edgevision.demo.tiles import make_tiles
 from edgevision.imageio import write_image
 from edgevision.loading import load
 from edgevision.model import Model
@@ -40,7 +42,7 @@ class DemoReport:
     found:   of those, the ones that a box of the right class covers with IoU >= 0.5.
     extra:   boxes that cover no object of their class (on a sliver they count neither way).
     times:   stage times, ms, without the warm-up and without rendering.
-    picture, video: the files written.
+    picture, video, sheet: the files written; the sheet shows every task on the clip's fullest frame.
     runtime: what ran the network, and which kernels the rest.
     """
 
@@ -51,6 +53,7 @@ class DemoReport:
     times: StageTimes
     picture: Path
     video: Path
+    sheet: Path
     runtime: str
     elapsed_s: float
 
@@ -72,12 +75,6 @@ class DemoReport:
             f"{1000.0 / total:.0f} frames per second at the median ({self.runtime})",
         ]
         return "\n".join(lines)
-
-
-def demo_model_path() -> Path:
-    """The shipped detector: an ONNX file with its spec inside."""
-    with as_file(files("edgevision.demo") / "models" / "conveyor_yolo.onnx") as path:
-        return path
 
 
 def count_matches(result: Detections, truth: Truth) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -117,9 +114,11 @@ def run_demo(
     on_frame: Callable[[], None] = lambda: None,
     **load_options: Any,
 ) -> DemoReport:
-    """Render a clip, detect its parts frame by frame, and write an annotated video and its fullest frame.
+    """Render a clip, detect its parts frame by frame, and write an annotated video, its fullest frame, and a contact
+    sheet of every task on that frame.
 
-    output: folder for demo.mp4 and demo.png, made when absent. load_options: passed to `edgevision.load`.
+    output: folder for demo.mp4, demo.png and contact_sheet.png, made when absent. load_options: passed to
+    `edgevision.load`.
     """
     output.mkdir(parents=True, exist_ok=True)
     scene = Scene(seed, size_hw)
@@ -136,15 +135,25 @@ def run_demo(
         video.close()
         kernels = "native kernels" if native else "NumPy kernels: see `edgevision doctor`"
         runtime = f"{model.session.runtime} on {model.device}, {kernels}"
-    picture = write_image(output / "demo.png", best)
+    picture = write_image(output / "demo.png", best.picture)
+    sheet = compose_sheet(
+        "edgevision", f"one frame, every task ({runtime})", make_tiles(best.frame, **load_options)
+    )
     return DemoReport(
         frames,
         *report,
         picture=picture,
         video=video.path,
+        sheet=write_image(output / "contact_sheet.png", sheet),
         runtime=runtime,
         elapsed_s=time.perf_counter() - start,
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shown:
+    frame: Frame
+    picture: NDArray[np.uint8]
 
 
 _Counts = tuple[dict[str, int], dict[str, int], dict[str, int], StageTimes]
@@ -152,10 +161,10 @@ _Counts = tuple[dict[str, int], dict[str, int], dict[str, int], StageTimes]
 
 def _detect_clip(
     model: Model, scene: Scene, frames: int, video: VideoSink, on_frame: Callable[[], None]
-) -> tuple[_Counts, NDArray[np.uint8]]:
+) -> tuple[_Counts, _Shown]:
     present, found, extra = (dict.fromkeys(CLASS_NAMES, 0) for _ in range(3))
     times = StageTimes()
-    best: NDArray[np.uint8] | None = None
+    best: _Shown | None = None
     most = -1
     for index in range(frames):
         frame = scene.render(index, _FPS)
@@ -171,7 +180,7 @@ def _detect_clip(
         picture = draw(frame.image, result)
         video.write(picture)
         if len(frame.truth.counted()) > most:
-            most, best = len(frame.truth.counted()), picture
+            most, best = len(frame.truth.counted()), _Shown(frame, picture)
         on_frame()
     assert best is not None  # there is at least one frame
     return (present, found, extra, times), best

@@ -8,6 +8,7 @@ import pytest
 from edgevision import Detections, read_image
 from edgevision.cli.main import main
 from edgevision.demo.scene import CLASS_NAMES, Truth
+from edgevision.demo.sheet import TILE_HW
 from edgevision.demo.showcase import count_matches
 from edgevision.stream import VideoSource
 
@@ -25,6 +26,10 @@ def test_the_demo_prints_a_table_and_writes_what_it_says(
     assert hits / present > 0.9, "the shipped model finds its parts"
     assert read_image(tmp_path / "d" / "demo.png").shape == (720, 1280, 3)
     assert VideoSource(tmp_path / "d" / "demo.mp4").count == 15
+    sheet = read_image(tmp_path / "d" / "contact_sheet.png")
+    assert sheet.shape[1] > 3 * TILE_HW[1]
+    assert sheet.shape[0] > 2 * TILE_HW[0]
+    assert str(tmp_path / "d" / "contact_sheet.png") in said
 
 
 def truth(boxes: list[list[float]], classes: list[int], ignored: list[bool]) -> Truth:
