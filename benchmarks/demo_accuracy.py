@@ -27,9 +27,13 @@ from edgevision.demo.clicks import middle_point
 from edgevision.demo.crops import crop_part
 from edgevision.demo.scene import Frame
 from edgevision.export.conveyor_data import crop_samples, held_out_frames, validation_frames
+from edgevision.export.conveyor_instances import TRUNK
 from edgevision.export.conveyor_judge import HEADLINES, JUDGES, headline
-from edgevision.export.conveyor_network import read_conveyor
+from edgevision.export.conveyor_network import network_of, read_conveyor
 from edgevision.export.conveyor_recipes import RECIPES
+from edgevision.export.conveyor_start import start_from_detector
+from edgevision.export.conveyor_training import Trained
+from edgevision.export.network import Network
 from edgevision.export.options import ExportOptions
 from edgevision.export.pipeline import export_network
 from edgevision.spec.bundle import read_bundle
@@ -38,13 +42,22 @@ FORMS = ("fp32", "fp16", "int8")
 CALIBRATION_FRAMES = 48
 
 
-def export_forms(checkpoint: Path, bundle: Path) -> None:
+def read_network(name: str, folder: Path) -> Network:
+    """The trained network; the detector, where there is no checkpoint of it, from the shipped file's weights."""
+    path = folder / f"conveyor_{name}.pt"
+    if path.is_file() or name != "yolo":
+        return read_conveyor(path)
+    module = RECIPES[name].make()
+    start_from_detector(module, TRUNK)
+    return network_of(Trained(name, module.eval(), {}))
+
+
+def export_forms(network: Network, bundle: Path) -> None:
     """The bundle of a network in every form; a bundle that is there already is kept."""
     if bundle.is_dir():
         return
     frames = validation_frames(CALIBRATION_FRAMES)
     pictures: list[Any] = [frame.image for frame in frames]
-    network = read_conveyor(checkpoint)
     if network.spec.task == "classify":  # its pictures are crops
         pictures = [crop for frame in frames for crop in crop_samples(frame)[0]]
     golden, calibration = pictures[:4], pictures[4:]
@@ -165,9 +178,9 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for name in options.models:
         checkpoint = options.checkpoints / f"conveyor_{name}.pt"
-        if not checkpoint.is_file():
+        if not checkpoint.is_file() and name != "yolo":
             parser.error(f"{checkpoint} is missing; train it with train_conveyor.py {name}, or name --models")
-        export_forms(checkpoint, bundles / f"conveyor_{name}")
+        export_forms(read_network(name, options.checkpoints), bundles / f"conveyor_{name}")
         rows += measure(name, bundles / f"conveyor_{name}", backends, options)
     document = {
         "benchmark": "demo_accuracy",

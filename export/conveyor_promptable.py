@@ -117,7 +117,8 @@ class FourierPlaces(nn.Module):
 
     def forward(self, points: Tensor) -> Tensor:
         """points: (..., 2) x, y in input pixels, continuous: pixel i spans [i, i + 1]."""
-        angles = (points / max(self.input_hw) * 2 - 1) @ self.projection
+        # The grid's centres stay float32 where the rest is halved.
+        angles = (points / max(self.input_hw) * 2 - 1).to(self.projection.dtype) @ self.projection
         return torch.cat((angles.sin(), angles.cos()), dim=-1)
 
 

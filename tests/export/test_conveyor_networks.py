@@ -258,3 +258,19 @@ def test_other_files_are_no_networks_of_the_demo(tmp_path: Path) -> None:
     )
     with pytest.raises(ModelFileError, match="the weights are not those of conveyor_vit"):
         read_trained(tmp_path / "b.pt")
+
+
+def test_the_promptable_network_can_be_halved() -> None:
+    torch.manual_seed(0)
+    model = ConveyorPromptable(SMALL).eval()
+    asked = (
+        torch.randn(1, 64, SMALL[0] // 8, SMALL[1] // 8), torch.tensor([[[30.0, 20.0]]]), torch.ones(1, 1),
+        torch.zeros(1, 1, *model.decoder.mask_hw), torch.zeros(1),
+    )  # fmt: skip
+    with torch.no_grad():
+        whole, _ = model.decoder(*asked)
+        half, _ = model.half().decoder(*(part.half() for part in asked))
+        assert model.encoder(torch.rand(1, 3, *SMALL).half()).dtype == torch.float16
+    assert half.dtype == torch.float16
+    # Float16 has 11 bits: a thousandth of each of a few dozen summands.
+    torch.testing.assert_close(half.float(), whole, rtol=0, atol=0.02 * float(whole.abs().max()))
