@@ -249,6 +249,8 @@ def test_an_interrupt_ends_the_build_and_leaves_nothing(path: Path) -> None:
         import os, signal, sys, threading
         from edgevision.engines import build as module
 
+        # A shell that puts its commands in the background hands them SIGINT ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         seen = threading.Event()
         sent = []
 
