@@ -13,6 +13,7 @@ import torch
 
 from edgevision.errors import EdgeVisionError, MissingDependencyError, ModelFileError
 from edgevision.export.ultralytics_library import import_ultralytics
+from edgevision.spec.foreign import describe_foreign
 
 __all__ = ["load_checkpoint"]
 
@@ -61,11 +62,23 @@ def load_checkpoint(path: str | PathLike[str], *, trust: bool = False) -> Any:
     except EdgeVisionError:
         raise
     except Exception as error:  # damaged bytes make the unpickler raise nearly anything
+        kind = _foreign_kind(source)
+        if kind:
+            raise ModelFileError(f"{source} is no PyTorch checkpoint: {kind}") from None
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelFileError(
             f"{source} cannot be read as a PyTorch checkpoint without running code in it: {first}; "
             f"if you trust where it comes from, say so with trust=True (--trust-checkpoint)"
         ) from None
+
+
+def _foreign_kind(path: Path) -> str | None:
+    """What a file that is neither a zip archive nor a pickle looks like; None for those two, and for the unknown."""
+    with path.open("rb") as file:
+        head = file.read(4096)
+    if head[:2] == b"PK" or head[:1] == b"\x80":
+        return None
+    return describe_foreign(head, path)
 
 
 def _load_safetensors(path: Path) -> dict[str, torch.Tensor]:

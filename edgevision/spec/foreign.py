@@ -51,7 +51,7 @@ def describe_foreign(head: bytes, path: Path) -> str | None:
 
     head: its first bytes, 4096 of them where it has as many.
     """
-    checkpoint = f"it is a PyTorch checkpoint; export it with: edgevision export yolo {path.name}"
+    checkpoint = f"it is a PyTorch checkpoint; export it with: edgevision export FAMILY {path.name}"
     if head[:4] == b"PK\x03\x04":
         return _describe_zip(head, path, checkpoint)
     # A pickle (protocol 2 to 5): what torch.save wrote before version 1.6.

@@ -102,6 +102,13 @@ def test_a_broken_file_is_a_model_file_error(tmp_path: Path, content: bytes) -> 
         load_checkpoint(tmp_path / "a.pt")
 
 
+def test_a_file_of_another_kind_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "best.pt"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    with pytest.raises(ModelFileError, match=r"best\.pt is no PyTorch checkpoint: it is a PNG image"):
+        load_checkpoint(path)
+
+
 def test_safetensors_are_read_as_a_state_dict(tmp_path: Path) -> None:
     safetensors = pytest.importorskip("safetensors.torch", reason="safetensors is not installed")
     weights = torch.nn.Linear(2, 3).state_dict()

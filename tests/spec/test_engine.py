@@ -159,7 +159,7 @@ def test_an_onnx_model_or_another_file_is_no_engine(path: Path) -> None:
         (b"\x89PNG\r\n\x1a\n", "it is a PNG image"),
         (
             b"PK\x03\x04" + b"m/data.pkl",
-            "it is a PyTorch checkpoint; export it with: edgevision export yolo m.engine",
+            "it is a PyTorch checkpoint; export it with: edgevision export FAMILY m.engine",
         ),
     ]:
         path.write_bytes(data)

@@ -43,7 +43,7 @@ def saved(array: bool) -> bytes:
 
 
 SAFETENSORS = json.dumps({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
-CHECKPOINT = "it is a PyTorch checkpoint; export it with: edgevision export yolo"
+CHECKPOINT = "it is a PyTorch checkpoint; export it with: edgevision export FAMILY"
 
 # name, contents, what the message says after "is not an ONNX model: "
 FOREIGN: dict[str, tuple[str, bytes, str]] = {
