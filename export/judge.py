@@ -25,7 +25,7 @@ from edgevision.spec import ModelSpec
 from edgevision.tasks.options import RunOptions
 from edgevision.tasks.registry import RUNNABLE_TASKS, open_task
 
-__all__ = ["FormParity", "check_form", "decode_outputs", "judge_form"]
+__all__ = ["FormParity", "check_form", "compare_masks", "decode_outputs", "judge_form"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,26 +111,38 @@ def _compare_meaning(
     precision: str,
 ) -> tuple[list[Agreement], list[Any]]:
     if spec.task == "promptable" and reference.part.role != "model":
-        return _compare_masks(reference, found), []
+        return compare_masks(reference, found, TIES[precision].score), []
     wants = decode_outputs(spec, reference, reference.outputs, precision)
     haves = decode_outputs(spec, reference, found, precision)
     tie = replace(TIES[precision], confidence=spec.thresholds.confidence)
     return compare_results(wants, haves, reference.names, tie), haves
 
 
-def _compare_masks(reference: PartReference, found: Sequence[Mapping[str, NDArray[Any]]]) -> list[Agreement]:
-    """Masks as logits (B, M, h, w), of a promptable network's decoder: where they are above 0."""
-    rows = []
+def compare_masks(
+    reference: PartReference, found: Sequence[Mapping[str, NDArray[Any]]], tie: float
+) -> list[Agreement]:
+    """Of a promptable network's decoder: its masks, logits (B, M, h, w), where they are above 0, and which of a prompt's
+    masks its predicted IoUs (B, M) put first. The form's choice is as good as PyTorch's when PyTorch rates it as high,
+    but for a tie."""
+    masks: list[tuple[float, str]] = []
+    choices: list[tuple[float, str]] = []
     for want, have, frame in zip(reference.outputs, found, reference.names, strict=True):
         for name in reference.part.outputs:
-            if want[name].ndim == 4:
-                size = want[name].shape[2:]
-                wants, haves = want[name].reshape(-1, *size) > 0, have[name].reshape(-1, *size) > 0
-                rows += [(mask_iou(one, other), frame) for one, other in zip(wants, haves, strict=True)]
-    if not rows:
-        return []
-    value, frame = min(rows)
-    return [Agreement("mask_iou", float(value), frame, len(rows))]
+            one, other = want[name], have[name]
+            if one.ndim == 4:
+                size = one.shape[2:]
+                pairs = zip(one.reshape(-1, *size) > 0, other.reshape(-1, *size) > 0, strict=True)
+                masks += [(mask_iou(a, b), frame) for a, b in pairs]
+            elif one.ndim == 2 and one.shape[1] > 1:
+                chosen = np.take_along_axis(one, other.argmax(axis=1)[:, None], axis=1)[:, 0]
+                choices += [(float(good), frame) for good in chosen >= one.max(axis=1) - tie]
+    rows = []
+    if masks:
+        rows.append(Agreement("mask_iou", *min(masks), len(masks)))
+    if choices:
+        share = sum(good for good, _ in choices) / len(choices)
+        rows.append(Agreement("top1", share, min(choices)[1], len(choices)))
+    return rows
 
 
 def _worse(rows: list[TensorParity], others: list[TensorParity]) -> list[TensorParity]:
