@@ -23,7 +23,8 @@ from edgevision.export.int8 import Calibrated, calibrate, quantise
 from edgevision.export.int8_graph import weight_layers
 from edgevision.export.judge import FormParity, check_form, installed_runtimes, judge_form
 from edgevision.export.network import Feeds, Part
-from edgevision.export.onnx_graph import trace_part, write_model
+from edgevision.export.onnx_graph import trace_part
+from edgevision.export.onnx_write import is_large, write_model
 from edgevision.export.options import ExportOptions, Progress
 from edgevision.export.parity import run_session
 from edgevision.export.pictures import Pictures
@@ -78,7 +79,8 @@ class PartBuilder:
         options: ExportOptions,
         progress: Progress,
     ) -> None:
-        """reference: on the golden frames. judged: on these and those that int8 is judged on too."""
+        """reference: on the golden frames. judged: on these and those that int8 is judged on too. The attribute `file` names
+        the file to write, where the form does not."""
         self.spec = spec
         self.reference = reference
         self.judged = judged
@@ -87,6 +89,7 @@ class PartBuilder:
         self.options = options
         self.progress = progress
         self.model_calibration: list[Feeds] | None = None
+        self.file: str | None = None
 
     @property
     def part(self) -> Part:
@@ -116,9 +119,8 @@ class PartBuilder:
     def build(self, form: str) -> BuiltForm:
         """The form, written into the folder. Raises ExportError when it does not compute what PyTorch computes."""
         self.progress(f"{self.part.role}: {form}", 0, 1)
-        built = BuiltForm(
-            self.folder / file_name(self.part.role, form), self.part.role, form, self.spec, self.part.tracer
-        )
+        path = self.folder / (self.file or file_name(self.part.role, form))
+        built = BuiltForm(path, self.part.role, form, self.spec, self.part.tracer)
         started = time.perf_counter()
         {"fp32": self._build_float, "fp16": self._build_half, "int8": self._build_int8}[
             FORMS[form].precision
@@ -169,6 +171,11 @@ class PartBuilder:
         return failed[0] if failed else ""
 
     def _build_int8(self, built: BuiltForm) -> None:
+        if is_large(self.float_model):
+            raise ExportError(
+                f"{self.part.role} cannot be quantised to int8: its weights are more than the 2 GiB of one ONNX file, "
+                f"which the quantiser works on; export it in fp16"
+            )
         built.layers = len(weight_layers(self.float_model))
         reduce_range = self.options.reduce_range
 
@@ -233,5 +240,7 @@ class PartBuilder:
 
     def run_calibration(self) -> list[dict[str, Any]]:
         """What the float32 graph of "model" gives for each calibration picture: other parts are fed with it."""
-        with closing(open_session(self.float_model.SerializeToString(), backend="onnxruntime")) as session:
-            return [run_session(session, [feeds])[0] for feeds in self._calibration_feeds()]
+        with tempfile.TemporaryDirectory(prefix="edgevision.fp32.") as folder:
+            path = write_model(self.float_model, Path(folder) / "model.onnx")
+            with closing(open_session(path, backend="onnxruntime")) as session:
+                return [run_session(session, [feeds])[0] for feeds in self._calibration_feeds()]

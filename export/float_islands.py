@@ -7,6 +7,8 @@ from collections import Counter
 import onnx
 from onnx import TensorProto, helper
 
+from edgevision.export.onnx_write import infer_types
+
 __all__ = ["ISLAND_TYPES", "add_float_islands", "tensors_of"]
 
 ISLAND_TYPES = frozenset(
@@ -61,7 +63,7 @@ class _Islands:
     def __init__(self, model: onnx.ModelProto) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.counts: Counter[str] = Counter()
-        inferred = onnx.shape_inference.infer_shapes(model)
+        inferred = infer_types(model)
         self._halves = tensors_of(inferred, TensorProto.FLOAT16)
         self._floats = tensors_of(inferred, TensorProto.FLOAT)
         self._constants = {one.name for one in model.graph.initializer}

@@ -12,6 +12,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from edgevision.export.float_islands import tensors_of
+from edgevision.export.onnx_write import infer_types
 
 __all__ = ["round_like_half"]
 
@@ -42,7 +43,7 @@ def round_like_half(model: onnx.ModelProto) -> onnx.ModelProto | None:
     subgraphs = (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
     if any(one.type in subgraphs for node in model.graph.node for one in node.attribute):
         return None
-    halves = tensors_of(onnx.shape_inference.infer_shapes(model), TensorProto.FLOAT16)
+    halves = tensors_of(infer_types(model), TensorProto.FLOAT16)
     wide = onnx.ModelProto()
     wide.CopyFrom(model)
     graph = wide.graph

@@ -1,8 +1,9 @@
 """Int8 by explicit Q/DQ nodes, with onnxruntime.quantization: the ranges are measured once and serve every form.
 
-Weights are quantised per channel, symmetrically. Ranges are the least and greatest values seen: on the demo's trained
-detector that lost 0.16 points of mAP50-95 (unsigned form) of 93.5, percentiles of 99.99 and 99.999 lost 0.18 and 0.25,
-and entropy as much as min-max of the same pictures, at many times the memory.
+Weights are quantised per channel, symmetrically. Ranges are the least and greatest values seen. On the demo's trained
+detector (60 stills, unsigned form; mAP50-95 is 0.9352 in fp32) that gives 0.9336 with 32 pictures. With 12 pictures
+min-max gives 0.9337, entropy 0.9337, the percentiles 99.99 and 99.999 give 0.9334 and 0.9327: within one run's scatter,
+so the simplest is used.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def read_onnx(path: str | PathLike[str], *, spec: ModelSpec | str | PathLike[str
     """The network in an ONNX file.
 
     Raises ModelFileError for a file that is none, SpecError without a spec, InputError for one that does not take
-    float32, or has weights in other files.
+    float32.
     """
     file = resolve_model(path, spec=spec)
     if file.kind != "onnx":

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import inspect
 import io
-import os
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import onnx
@@ -17,14 +15,12 @@ from onnxscript import optimizer
 from edgevision.errors import InputError
 from edgevision.export.errors import ExportError, explain_trace_failure
 from edgevision.export.network import Axis, Part
-from edgevision.spec.files import atomic_writer
 
 __all__ = [
     "DEFAULT_OPSET",
     "LEGACY_OPSET",
     "slim_graph",
     "trace_part",
-    "write_model",
 ]
 
 DEFAULT_OPSET = 20
@@ -203,16 +199,3 @@ def slim_graph(model: onnx.ModelProto) -> onnx.ModelProto:
     graph.ClearField("metadata_props")
     model.ClearField("metadata_props")
     return model
-
-
-def write_model(model: onnx.ModelProto, path: str | os.PathLike[str]) -> Path:
-    """The path written, atomically. Raises ExportError beyond protobuf's 2 GiB."""
-    target = Path(path)
-    try:
-        data = model.SerializeToString()
-    except ValueError as error:
-        raise ExportError(f"the model is too large for one ONNX file (2 GiB): {error}") from None
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_writer(target) as file:
-        file.write(data)
-    return target

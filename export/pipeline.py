@@ -10,10 +10,11 @@ from typing import Any
 
 from edgevision.errors import InputError
 from edgevision.export.build import BuiltForm, PartBuilder
-from edgevision.export.forms import FORMS, file_name, forms_of
+from edgevision.export.forms import FORMS, forms_of
 from edgevision.export.golden import PartReference, run_network
 from edgevision.export.judge import FormParity
 from edgevision.export.network import Network
+from edgevision.export.onnx_write import data_path
 from edgevision.export.options import ExportOptions, Progress, quiet
 from edgevision.export.pictures import Pictures, share_out
 from edgevision.export.preprocessing import compare_preprocessing
@@ -44,8 +45,9 @@ def export_network(
 ) -> ExportResult:
     """The files of a network, written once every one of them agrees with PyTorch.
 
-    output: a name ending in .onnx: one file that describes itself, of the one precision asked for. Any other: a bundle
-        folder. Either appears whole or not at all; an older bundle of that name is replaced.
+    output: a name ending in .onnx: one file that describes itself, of the one precision asked for, with its weights in
+        `<output>.data` where one file cannot hold them. Any other: a bundle folder. It appears whole or not at all; an
+        older bundle of that name is replaced.
     Raises ExportError when the network cannot be traced or a form does not compute what PyTorch computes, InputError
     for options that do not fit, ModelFileError when the disk refuses.
     """
@@ -57,7 +59,8 @@ def export_network(
         forms = forms[:1]
     _check_request(network, options, single)
     pictures = share_out(options, network.spec.source.random_weights)
-    with staged_folder(target, file=file_name("model", forms[0]) if single else None) as folder:
+    file = target.name if single else None
+    with staged_folder(target, file=file) as folder:
         progress("running PyTorch", 0, 1)
         preprocessing = compare_preprocessing(network, pictures.golden)
         references = run_network(network, pictures.golden)
@@ -65,7 +68,7 @@ def export_network(
         if pictures.judged:
             judged = run_network(network, [*pictures.golden, *pictures.judged])
         progress("running PyTorch", 1, 1)
-        built = _build_parts(network, forms, references, judged, pictures, folder, options, progress)
+        built = _build_parts(network, forms, references, judged, pictures, folder, options, progress, file)
         report = write_report(
             network, built, references, pictures, preprocessing, options, None if single else folder
         )
@@ -105,12 +108,14 @@ def _build_parts(
     folder: Path,
     options: ExportOptions,
     progress: Progress,
+    file: str | None,
 ) -> list[BuiltForm]:
     built: list[BuiltForm] = []
     model_outputs: list[dict[str, Any]] | None = None
     for reference, more in zip(references, judged, strict=True):
         part = reference.part
         builder = PartBuilder(network.spec, reference, more, pictures, folder, options, progress)
+        builder.file = file
         wanted = [form for form in forms if FORMS[form].precision in part.precisions]
         if len(wanted) < len(forms) and "fp32" not in wanted:
             wanted.insert(0, "fp32")  # the form that stands in for those this part is not worth having in
@@ -127,6 +132,8 @@ def _write_manifest(network: Network, built: Sequence[BuiltForm], folder: Path) 
     files: list[BundleFile] = [
         describe_file(folder, one.path.name, one.role, one.form, one.runtimes) for one in built
     ]
+    data = [data_path(one.path) for one in built]
+    files += [describe_file(folder, path.name, "data") for path in data if path.exists()]
     for name, content in network.files.items():
         (folder / name).write_bytes(content)
         files.append(describe_file(folder, name, "data"))

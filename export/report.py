@@ -21,6 +21,7 @@ from edgevision.export.golden import PartReference
 from edgevision.export.judge import FormParity, decode_outputs
 from edgevision.export.limits import limits_of
 from edgevision.export.network import Network
+from edgevision.export.onnx_write import data_path
 from edgevision.export.options import ExportOptions
 from edgevision.export.pictures import Pictures
 from edgevision.export.preprocessing import PreprocessingParity
@@ -113,13 +114,15 @@ def _content(
 
 def _form(built: BuiltForm, random_weights: bool) -> dict[str, Any]:
     precision = FORMS[built.form].precision
+    data = data_path(built.path)
     return {
         "file": built.path.name,
         "role": built.role,
         "form": built.form,
         "runtimes": list(built.runtimes),
         "sha256": file_sha256(built.path),
-        "bytes": built.path.stat().st_size,
+        "bytes": sum(path.stat().st_size for path in (built.path, data) if path.exists()),
+        "data": data.name if data.exists() else "",
         "nodes": built.nodes,
         "opset": built.opset,
         "tracer": built.tracer,

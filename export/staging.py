@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edgevision.errors import EdgeVisionError, InputError, ModelFileError
+from edgevision.export.onnx_write import data_path
 from edgevision.spec.bundle import is_bundle
 
 __all__ = ["staged_folder"]
@@ -23,7 +24,8 @@ _DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS,
 def staged_folder(target: Path, *, file: str | None = None) -> Iterator[Path]:
     """An empty folder beside `target` to write into, which takes its place when the block ends.
 
-    file: the name of a file in it: only that takes the place of `target`, the rest is dropped.
+    file: the name of a file in it: that takes the place of `target`, and the weights beside it (see onnx_write) the place
+        beside that, both or neither; the rest is dropped.
     When the block raises, or the process is interrupted, nothing is left and `target` is as it was. An existing bundle
     is replaced; any other folder that holds something is refused with InputError. Raises ModelFileError when the disk
     refuses.
@@ -39,7 +41,7 @@ def staged_folder(target: Path, *, file: str | None = None) -> Iterator[Path]:
         if file is None:
             _swap(staging, target)
         else:
-            os.replace(staging / file, target)
+            _swap_file(staging / file, target)
     except OSError as error:
         _remove_parents(staging, made)
         if isinstance(error, EdgeVisionError) or error.errno not in _DISK_ERRORS:
@@ -100,6 +102,25 @@ def _swap(staging: Path, target: Path) -> None:
         old.rename(target)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _swap_file(staged: Path, target: Path) -> None:
+    """The file takes the name of `target`; its weights, where it has some, go first and come back if it cannot."""
+    data, beside = data_path(staged), data_path(target)
+    if not data.exists():
+        os.replace(staged, target)
+        return
+    old = data.with_name("old" + data.suffix)
+    if beside.exists():
+        beside.rename(old)
+    try:
+        os.replace(data, beside)
+        os.replace(staged, target)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        if old.exists():
+            old.rename(beside)
+        raise
 
 
 def _sync(folder: Path) -> None:

@@ -18,6 +18,7 @@ from edgevision.spec import (
     read_onnx_numbers,
 )
 from edgevision.spec.bundle import Bundle, BundleFile, is_bundle, read_bundle
+from edgevision.spec.onnx_data import check_onnx_data
 
 __all__ = ["EngineSource", "bundle_roles", "find_source"]
 
@@ -105,6 +106,7 @@ def _choose_entry(bundle: Bundle, builder: Builder, form: str | None, part: str)
 
 
 def _examine(path: Path, bundle: Bundle | None = None, entry: BundleFile | None = None) -> EngineSource:
+    check_onnx_data(path)
     numbers = read_onnx_numbers(path)
     if numbers.unsigned:
         raise BackendError(f"{path}: node {numbers.unsigned[0]!r} {_UNSIGNED}")

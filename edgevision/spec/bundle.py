@@ -18,6 +18,7 @@ from edgevision.errors import ModelFileError, SpecError
 from edgevision.spec import checks
 from edgevision.spec.checks import fail
 from edgevision.spec.files import atomic_writer, file_sha256, read_small
+from edgevision.spec.onnx_data import DATA_SUFFIX
 from edgevision.spec.strict_json import MAX_TEXT_BYTES, check_header, check_keys, dump_json, parse_json
 
 __all__ = [
@@ -87,7 +88,11 @@ class Bundle:
     files: tuple[BundleFile, ...]
 
     def path_of(self, file: BundleFile) -> Path:
-        """Where the file lies. Raises ModelFileError when it is missing or of another size than was written."""
+        """Where the file lies. Raises ModelFileError when it, or the weights beside it that the manifest lists, are missing
+        or of another size than was written."""
+        for one in self.files:
+            if one.file == file.file + DATA_SUFFIX:
+                self.path_of(one)
         path = self.folder / file.file
         try:
             size = path.stat().st_size if path.is_file() else -1

@@ -21,6 +21,7 @@ from edgevision.spec.files import check_exists, read_small
 from edgevision.spec.forms import choose_file
 from edgevision.spec.json_codec import SPEC_FORMAT, spec_from_dict, spec_to_json
 from edgevision.spec.model_spec import ModelSpec
+from edgevision.spec.onnx_data import check_onnx_data
 from edgevision.spec.onnx_io import read_onnx_io
 from edgevision.spec.onnx_metadata import read_onnx_header, write_onnx_metadata
 from edgevision.spec.onnx_numbers import read_onnx_numbers
@@ -63,11 +64,14 @@ def resolve_model(
 
     spec: the spec to use instead of the file's own, or the path of one.
     form, runtimes, device: which of a bundle's forms, see forms.choose_file; a lone file has no choice of forms.
-    Raises ModelFileError when there is no such file, no model in the folder, or it is of another kind;
+    Raises ModelFileError when there is no such file, no model in the folder, it is of another kind, or the weights that it
+    has in a file beside it are missing or cut off;
     SpecError when the model has no spec, or a malformed one; InputError for a form that is not there.
     """
     file, entry, runtime = _find(Path(path), form, runtimes, device)
     kind = "engine" if file.suffix in ENGINE_SUFFIXES else "onnx"
+    if kind == "onnx":
+        check_onnx_data(file)
     if spec is None:
         spec = _engine_spec(file) if kind == "engine" else _onnx_spec(file)
     elif not isinstance(spec, ModelSpec):
@@ -148,6 +152,8 @@ def find_part(model: str | os.PathLike[str], role: str) -> Path:
         raise ModelFileError(
             f"{path.name} needs {part.name} beside it, and {path.parent} has none; copy the whole folder, or export again"
         )
+    if part.suffix == ".onnx":
+        check_onnx_data(part)
     return part
 
 

@@ -17,7 +17,8 @@ from edgevision.backends.registry import open_session  # noqa: E402
 from edgevision.errors import InputError  # noqa: E402
 from edgevision.export.errors import ExportError, explain_trace_failure  # noqa: E402
 from edgevision.export.network import Axis, Part  # noqa: E402
-from edgevision.export.onnx_graph import LEGACY_OPSET, trace_part, write_model  # noqa: E402
+from edgevision.export.onnx_graph import LEGACY_OPSET, trace_part  # noqa: E402
+from edgevision.export.onnx_write import write_model  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
