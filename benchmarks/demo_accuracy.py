@@ -81,9 +81,9 @@ def call_of(name: str, model: Any, frame: Frame) -> Callable[[], Any]:
 
 
 def measure(
-    name: str, bundle: Path, backends: list[str], options: argparse.Namespace
+    name: str, bundle: Path, backends: list[str], frames: list[Frame], options: argparse.Namespace
 ) -> list[dict[str, Any]]:
-    """A row a form and runtime: accuracy, bytes, milliseconds."""
+    """A row a form and runtime: accuracy on the frames, bytes, milliseconds."""
     sizes = {form: form_bytes(bundle, form) for form in FORMS}
     rows, calls = [], []
     with ExitStack() as opened:
@@ -91,7 +91,7 @@ def measure(
             for backend in backends:
                 settings = {"backend": backend, "form": form, "threads": options.threads}
                 model = opened.enter_context(ev.load(bundle, **settings))
-                figures = JUDGES[name](model, held_out_frames(options.stills, options.clips))
+                figures = JUDGES[name](model, frames)
                 rows.append(
                     {
                         "model": f"conveyor_{name}",
@@ -175,13 +175,14 @@ def main() -> None:
     options = parser.parse_args()
     bundles = options.bundles or options.checkpoints / "forms"
     backends = [name for name in installed_backends() if name in ("onnxruntime", "openvino")]
+    frames = list(held_out_frames(options.stills, options.clips))
     rows: list[dict[str, Any]] = []
     for name in options.models:
         checkpoint = options.checkpoints / f"conveyor_{name}.pt"
         if not checkpoint.is_file() and name != "yolo":
             parser.error(f"{checkpoint} is missing; train it with train_conveyor.py {name}, or name --models")
         export_forms(read_network(name, options.checkpoints), bundles / f"conveyor_{name}")
-        rows += measure(name, bundles / f"conveyor_{name}", backends, options)
+        rows += measure(name, bundles / f"conveyor_{name}", backends, frames, options)
     document = {
         "benchmark": "demo_accuracy",
         "processor": processor_name(),

@@ -175,7 +175,9 @@ def main() -> int:
     for row in wanted:
         if row.name in rows and not options.again:
             continue
-        with tempfile.TemporaryDirectory(prefix="export_table.", dir=options.work) as work:
+        if options.work is not None:
+        options.work.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="export_table.", dir=options.work) as work:
             try:
                 rows[row.name] = measure(row, Path(work) / "bundle", not options.no_engines)
             except EdgeVisionError as error:
