@@ -176,8 +176,8 @@ def main() -> int:
         if row.name in rows and not options.again:
             continue
         if options.work is not None:
-        options.work.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="export_table.", dir=options.work) as work:
+            options.work.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix="export_table.", dir=options.work) as work:
             try:
                 rows[row.name] = measure(row, Path(work) / "bundle", not options.no_engines)
             except EdgeVisionError as error:
