@@ -20,7 +20,7 @@ help:
 	@echo "make lint        ruff, mypy, clang-format, clang-tidy"
 	@echo "make format      let ruff and clang-format rewrite the sources"
 	@echo "make stub        write edgevision/_native.pyi again from the built extension"
-	@echo "make train-demo  train the demo's models again (two hours on two cores)"
+	@echo "make train-demo  train the demo's models again"
 	@echo "make clean       remove environments and builds"
 
 define new_venv

@@ -12,7 +12,8 @@ _HEAD = """# Every family in every form
 Made by `benchmarks/export_table.py`, which writes this page from `benchmarks/export_table.json`. Random weights: what is
 measured is that each form computes what PyTorch computes, its size, and that it builds. Parity is of the worst output on the
 golden frames: the largest difference over the largest value, the cosine, and the noise (squared error over variance, a
-channel at a time), in ONNX Runtime. Seconds of an engine are of its build alone, on the processor below, without a GPU.
+channel at a time), in ONNX Runtime. Seconds of an engine are of its build alone, on the processor below, without a GPU;
+other work may have run beside it.
 """
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "Progress",
     "add_export_arguments",
     "add_output_arguments",
+    "export_from_arguments",
     "options_from_arguments",
     "parse_size",
     "print_result",
@@ -145,6 +146,17 @@ def print_result(result: ExportResult) -> None:
     else:
         size = f"{result.path.stat().st_size:,} bytes"
     print(f"wrote    {result.path}  ({size}, task {result.spec.task})")
+
+
+def export_from_arguments(
+    export: Callable[..., ExportResult], arguments: argparse.Namespace, **reading: Any
+) -> int:
+    """The exit status of a family's command: its `export` of SOURCE, with progress, and what was written on stdout."""
+    options = options_from_arguments(arguments)
+    print_result(
+        export(arguments.source, arguments.output, options=options, progress=show_progress, **reading)
+    )
+    return 0
 
 
 def show_progress(step: str, done: int, total: int) -> None:

@@ -17,10 +17,8 @@ from edgevision.export.options import (
     ExportOptions,
     Progress,
     add_export_arguments,
-    options_from_arguments,
-    print_result,
+    export_from_arguments,
     quiet,
-    show_progress,
 )
 from edgevision.export.pipeline import ExportResult, export_network
 from edgevision.export.request import Labels, Request
@@ -88,12 +86,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _main(arguments: argparse.Namespace) -> int:
-    result = export_resnet(
-        arguments.source,
-        arguments.output,
-        options=options_from_arguments(arguments),
-        progress=show_progress,
+    return export_from_arguments(
+        export_resnet,
+        arguments,
         **reading_from_arguments(arguments),
     )
-    print_result(result)
-    return 0

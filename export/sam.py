@@ -15,10 +15,8 @@ from edgevision.export.options import (
     ExportOptions,
     Progress,
     add_export_arguments,
-    options_from_arguments,
-    print_result,
+    export_from_arguments,
     quiet,
-    show_progress,
 )
 from edgevision.export.pipeline import ExportResult, export_network
 from edgevision.export.sam_decoder import PromptDecoder, decoder_part
@@ -107,14 +105,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _main(arguments: argparse.Namespace) -> int:
     if arguments.dynamic_batch:
         raise InputError("a promptable model encodes one image at a time; leave out --dynamic-batch")
-    result = export_sam(
-        arguments.source,
-        arguments.output,
-        options=options_from_arguments(arguments),
-        progress=show_progress,
+    return export_from_arguments(
+        export_sam,
+        arguments,
         random=arguments.random,
         seed=arguments.seed,
         trust=arguments.trust_checkpoint,
     )
-    print_result(result)
-    return 0

@@ -19,10 +19,8 @@ from edgevision.export.options import (
     ExportOptions,
     Progress,
     add_export_arguments,
-    options_from_arguments,
-    print_result,
+    export_from_arguments,
     quiet,
-    show_progress,
 )
 from edgevision.export.pipeline import ExportResult, export_network
 from edgevision.export.semantic_network import RESIZES
@@ -100,11 +98,9 @@ def _json_object(text: str) -> dict[str, Any]:
 
 
 def _main(arguments: argparse.Namespace) -> int:
-    result = export_unet(
-        arguments.source,
-        arguments.output,
-        options=options_from_arguments(arguments),
-        progress=show_progress,
+    return export_from_arguments(
+        export_unet,
+        arguments,
         architecture=arguments.architecture,
         encoder=arguments.encoder,
         module=arguments.module,
@@ -121,5 +117,3 @@ def _main(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         trust=arguments.trust_checkpoint,
     )
-    print_result(result)
-    return 0

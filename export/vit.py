@@ -22,10 +22,8 @@ from edgevision.export.options import (
     ExportOptions,
     Progress,
     add_export_arguments,
-    options_from_arguments,
-    print_result,
+    export_from_arguments,
     quiet,
-    show_progress,
 )
 from edgevision.export.pipeline import ExportResult, export_network
 from edgevision.export.request import Labels, Request
@@ -132,15 +130,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _main(arguments: argparse.Namespace) -> int:
-    result = export_vit(
-        arguments.source,
-        arguments.output,
-        options=options_from_arguments(arguments),
-        progress=show_progress,
+    return export_from_arguments(
+        export_vit,
+        arguments,
         task=arguments.task,
         prompts=read_labels(arguments.prompts_file) if arguments.prompts_file else arguments.prompts,
         templates=arguments.template or ("{}",),
         **reading_from_arguments(arguments),
     )
-    print_result(result)
-    return 0

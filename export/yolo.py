@@ -17,10 +17,8 @@ from edgevision.export.options import (
     ExportOptions,
     Progress,
     add_export_arguments,
-    options_from_arguments,
-    print_result,
+    export_from_arguments,
     quiet,
-    show_progress,
 )
 from edgevision.export.pipeline import ExportResult, export_network
 from edgevision.export.yolo_reader import read_yolo
@@ -81,11 +79,9 @@ def _keypoints(text: str) -> tuple[int, int]:
 
 
 def _main(arguments: argparse.Namespace) -> int:
-    result = export_yolo(
-        arguments.source,
-        arguments.output,
-        options=options_from_arguments(arguments),
-        progress=show_progress,
+    return export_from_arguments(
+        export_yolo,
+        arguments,
         model=arguments.model,
         labels=None if arguments.labels is None else read_labels(arguments.labels),
         keypoints=arguments.keypoints,
@@ -97,5 +93,3 @@ def _main(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         trust=arguments.trust_checkpoint,
     )
-    print_result(result)
-    return 0
