@@ -1,0 +1,128 @@
+"""Camera YUV to pixels and to input tensors, beside cv2.
+
+python benchmarks/ops/color.py [--only NAME ...] [--seconds S] [--threads N ...] [--json FILE]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+from case import Case, Contender, Row, apart, apart_on_average
+from command import main
+from image_peers import cv2_blob, cv2_letterbox, numpy_tensor
+from inputs import nv12, photograph
+
+from edgevision.geometry import Placement, place_image
+from edgevision.ops.color import yuv_to_bgr
+from edgevision.ops.image import PixelMap, image_to_tensor
+
+__all__ = ["ROWS"]
+
+OWN = "edgevision, float32"
+EQUAL = apart(0.0, "the same pixels")
+SAME_PIXELS = apart(1.2e-7, "the same pixels; p * (1 / 255) and p / 255 differ in float32's last bit")
+SMALL_FIRST = apart_on_average(
+    0.01, "chroma interpolated, and clipped to 0-255 after the resize instead of before"
+)
+AS_FLOAT16 = apart(4.9e-4, "one is the other rounded to float16, below 1")
+
+
+def nv12_to_tensor(
+    frame: np.ndarray, placement: Placement, out: np.ndarray, pixels: PixelMap, buffer: np.ndarray
+) -> np.ndarray:
+    """Our way from an NV12 frame to the tensor; `buffer` holds the BGR pixels in between."""
+    return image_to_tensor(yuv_to_bgr(frame, "nv12", out=buffer), placement, out, pixels=pixels)
+
+
+def _sizes(small: bool, *sides: int) -> tuple[int, ...]:
+    # Even sizes, as the formats need.
+    return tuple(side // 20 * 2 if small else side for side in sides)
+
+
+def _ours(frame: np.ndarray, placement: Placement, dtype: Any) -> tuple[Callable[[], np.ndarray], np.ndarray]:
+    out, buffer = np.empty((3, *placement.canvas_hw), dtype), np.empty((*placement.image_hw, 3), np.uint8)
+    pixels = PixelMap()
+    return lambda: nv12_to_tensor(frame, placement, out, pixels, buffer), out
+
+
+def tensor(dtype: Any, height: int = 1080, width: int = 1920) -> Callable[[bool], Case]:
+    """An NV12 frame letterboxed into 640x640 NCHW RGB, 0-1."""
+
+    def make(small: bool) -> Case:
+        rows, columns, side = _sizes(small, height, width, 640)
+        frame = nv12(photograph(rows, columns))
+        placement = place_image((rows, columns), (side, side))
+        ours, out = _ours(frame, placement, dtype)
+        # INTER_LINEAR reads at most two rows for each of the result, the chroma plane one for each two of them.
+        read = int(min(rows, 2 * placement.resized_hw[0]) * columns * 1.5)
+        if dtype == np.float16:
+            own = Contender(OWN, _ours(frame, placement, np.float32)[0], AS_FLOAT16, "own")
+            return Case(ours, (own,), read + out.nbytes)
+        bgr = np.empty((rows, columns, 3), np.uint8)
+        letterboxed = cv2_letterbox(lambda: cv2.cvtColor(frame, cv2.COLOR_YUV2BGR_NV12, bgr), placement)
+        others = (
+            Contender("cvtColor + blobFromImage", cv2_blob(letterboxed), SAME_PIXELS),
+            Contender("cvtColor + NumPy", numpy_tensor(letterboxed), SAME_PIXELS),
+            Contender(
+                "planes resized, then cvtColor", _planes_first(frame, placement), SMALL_FIRST, "variant"
+            ),
+        )
+        return Case(ours, others, read + out.nbytes)
+
+    return make
+
+
+def _planes_first(frame: np.ndarray, placement: Placement) -> Callable[[], np.ndarray]:
+    """Luma and chroma resized each, and only the small picture converted."""
+    rows, columns = placement.image_hw
+    height, width = placement.resized_hw
+    luma, chroma = frame[:rows], frame[rows:].reshape(rows // 2, columns // 2, 2)
+    unchanged = Placement((height, width), (height, width), placement.offset_yx, placement.canvas_hw)
+
+    def small() -> np.ndarray:
+        y = cv2.resize(luma, (width, height), interpolation=cv2.INTER_LINEAR)
+        uv = cv2.resize(chroma, (width // 2, height // 2), interpolation=cv2.INTER_LINEAR)
+        return cv2.cvtColorTwoPlane(y, uv, cv2.COLOR_YUV2BGR_NV12)
+
+    return cv2_blob(cv2_letterbox(small, unchanged))
+
+
+def pixels(format: str, code: int) -> Callable[[bool], Case]:
+    """A 1080p frame to BGR pixels."""
+
+    def make(small: bool) -> Case:
+        rows, columns = _sizes(small, 1080, 1920)
+        frame = _frame(photograph(rows, columns), format)
+        out, other = np.empty((rows, columns, 3), np.uint8), np.empty((rows, columns, 3), np.uint8)
+        peer = Contender("cv2.cvtColor", lambda: cv2.cvtColor(frame, code, other), EQUAL)
+        return Case(lambda: yuv_to_bgr(frame, format, out=out), (peer,), frame.nbytes + out.nbytes)
+
+    return make
+
+
+def _frame(bgr: np.ndarray, format: str) -> np.ndarray:
+    if format == "nv12":
+        return nv12(bgr)
+    code = cv2.COLOR_BGR2YUV_I420 if format == "i420" else cv2.COLOR_BGR2YUV_YUY2
+    return cv2.cvtColor(bgr, code)
+
+
+ROWS = (
+    # What a Jetson's decoder and most camera pipelines deliver.
+    Row("nv12_1080p_tensor", "NV12 1080p -> 640x640 float32 NCHW", 5, tensor(np.float32)),
+    Row("nv12_1080p_tensor_float16", "NV12 1080p -> 640x640 float16", 1, tensor(np.float16), OWN),
+    Row("nv12_720p_tensor", "NV12 720p -> 640x640 float32 NCHW", None, tensor(np.float32, 720, 1280)),
+    # For whoever draws on the frame, too.
+    Row("nv12_1080p_bgr", "NV12 1080p -> BGR", None, pixels("nv12", cv2.COLOR_YUV2BGR_NV12)),
+    # Software decoders.
+    Row("i420_1080p_bgr", "I420 1080p -> BGR", None, pixels("i420", cv2.COLOR_YUV2BGR_I420)),
+    # USB cameras.
+    Row("yuyv_1080p_bgr", "YUYV 1080p -> BGR", None, pixels("yuyv", cv2.COLOR_YUV2BGR_YUY2)),
+)
+
+
+if __name__ == "__main__":
+    main(__doc__, ROWS)

@@ -1,0 +1,259 @@
+"""Camera image to input tensor: resize, place, reorder, normalise, beside cv2, NumPy, torchvision and Pillow.
+
+python benchmarks/ops/image.py [--only NAME ...] [--seconds S] [--threads N ...] [--json FILE]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+from case import Case, Contender, Row, apart, apart_on_average
+from command import main
+from image_peers import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    blob_with_params,
+    cv2_blob,
+    cv2_letterbox,
+    numpy_tensor,
+    pillow_crop,
+    pillow_letterbox,
+    torchvision_crop,
+    torchvision_letterbox,
+    torchvision_pil_crop,
+)
+from inputs import photograph
+from PIL import Image
+
+from edgevision.geometry import Placement, place_image
+from edgevision.ops.image import PixelMap, image_to_tensor
+
+__all__ = ["ROWS", "bytes_to_move"]
+
+OWN = "edgevision, float32"
+
+SAME_PIXELS = apart(1.2e-7, "the same pixels; p * (1 / 255) and p / 255 differ in float32's last bit")
+HALF = apart(4.9e-4, "the same pixels; float32's last bit may round to the next float16")
+EQUAL = apart(0.0, "the same pixels")
+ONE_OFF = apart(1.01 / 255, "torchvision's uint8 resize rounds weights to 16 bits: 1 of 255")
+ANTIALIASED = apart_on_average(0.03, "Pillow always antialiases, INTER_LINEAR never does")
+TRUNCATED = apart_on_average(0.05, "the resized size is truncated there: one row or column less")
+NORMALIZED = apart(1e-6, "the same pixels; mean and std are applied in another order of rounding")
+ONE_OFF_NORMALIZED = apart(1.01 / 255 / min(IMAGENET_STD), "1 of 255, over the smallest std")
+AS_FLOAT16 = apart(4.9e-4, "one is the other rounded to float16, below 1")
+AS_FLOAT16_NORMALIZED = apart(2e-3, "one is the other rounded to float16, below 4")
+
+
+def bytes_to_move(placement: Placement, channels: int, out: np.ndarray, filter: str = "linear") -> int:
+    """The image's bytes that the output depends on, and the output's.
+
+    INTER_LINEAR reads at most two rows of the image for each of the result; rows and columns that are cropped
+    away are not needed.
+    """
+    rows, columns = placement.image_hw
+    shown = [
+        min(resized, canvas)
+        for resized, canvas in zip(placement.resized_hw, placement.canvas_hw, strict=True)
+    ]
+    used_rows = rows * shown[0] / placement.resized_hw[0]
+    used_columns = columns * shown[1] / placement.resized_hw[1]
+    if filter == "linear":
+        used_rows = min(used_rows, 2 * shown[0])
+    return int(used_rows * used_columns * channels) + out.nbytes
+
+
+def _shrunk(small: bool, *sides: int) -> tuple[int, ...]:
+    return tuple(side // 8 if small else side for side in sides)
+
+
+def _ours(
+    image: np.ndarray, placement: Placement, dtype: Any = np.float32, source: str = "bgr", **pixels: Any
+) -> tuple[Callable[[], np.ndarray], np.ndarray]:
+    """Our call and the tensor that it writes."""
+    options = PixelMap(**({"scale": 1.0} if dtype == np.uint8 else {}), **pixels)
+    shape = (
+        (*placement.canvas_hw, options.channels)
+        if options.layout == "nhwc"
+        else (options.channels, *placement.canvas_hw)
+    )
+    out = np.empty(shape, dtype)
+    return lambda: image_to_tensor(image, placement, out, source=source, pixels=options), out
+
+
+def letterbox(height: int, width: int) -> Callable[[bool], Case]:
+    """A BGR image into 640x640 float32 NCHW RGB, 0-1."""
+
+    def make(small: bool) -> Case:
+        rows, columns, canvas = _shrunk(small, height, width, 640)
+        image, placement = photograph(rows, columns), place_image((rows, columns), (canvas, canvas))
+        ours, out = _ours(image, placement)
+        pixels = cv2_letterbox(image, placement)
+        others = (
+            Contender("cv2 + blobFromImage", cv2_blob(pixels), SAME_PIXELS),
+            _with_params(image, placement),
+            Contender("cv2 + NumPy", numpy_tensor(pixels), SAME_PIXELS),
+            Contender("torchvision tensor", torchvision_letterbox(image, placement), ONE_OFF),
+            Contender("Pillow + NumPy", pillow_letterbox(image, placement), ANTIALIASED, "variant"),
+        )
+        return Case(ours, others, bytes_to_move(placement, 3, out))
+
+    return make
+
+
+def _with_params(image: np.ndarray, placement: Placement) -> Contender:
+    """blobFromImageWithParams truncates the resized size, everybody else rounds it."""
+    ratio = min(canvas / side for canvas, side in zip(placement.canvas_hw, placement.image_hw, strict=True))
+    agrees = placement.resized_hw == tuple(int(side * ratio) for side in placement.image_hw)
+    call, name = blob_with_params(image, placement), "cv2 blobFromImageWithParams"
+    return Contender(name, call, SAME_PIXELS) if agrees else Contender(name, call, TRUNCATED, "variant")
+
+
+def letterbox_float16(height: int, width: int) -> Callable[[bool], Case]:
+    """The same in float16, beside ours in float32."""
+
+    def make(small: bool) -> Case:
+        rows, columns, canvas = _shrunk(small, height, width, 640)
+        image, placement = photograph(rows, columns), place_image((rows, columns), (canvas, canvas))
+        ours, out = _ours(image, placement, np.float16)
+        pixels = cv2_letterbox(image, placement)
+        blob = cv2_blob(pixels)
+        others = (
+            Contender(OWN, _ours(image, placement)[0], AS_FLOAT16, "own"),
+            Contender("cv2 + blobFromImage + astype", lambda: blob().astype(np.float16), HALF),
+            Contender("cv2 + NumPy", numpy_tensor(pixels, np.float16), HALF),
+        )
+        return Case(ours, others, bytes_to_move(placement, 3, out))
+
+    return make
+
+
+def letterbox_form(
+    dtype: Any = np.float32, source: str = "bgr", layout: str = "nchw", height: int = 1080, width: int = 1920
+) -> Callable[[bool], Case]:
+    """1080p to 640x640 from or to another form of pixels."""
+
+    def make(small: bool) -> Case:
+        rows, columns, canvas = _shrunk(small, height, width, 640)
+        placement = place_image((rows, columns), (canvas, canvas))
+        image = _as_source(photograph(rows, columns), source)
+        color = "gray" if source == "gray" else "rgb"
+        ours, out = _ours(image, placement, dtype, source, color=color, layout=layout)
+        convert = cv2.COLOR_BGRA2BGR if source == "bgra" else None
+        pixels = cv2_letterbox(image, placement, convert)
+        swap = source != "rgb"
+        tolerance = EQUAL if dtype == np.uint8 else SAME_PIXELS
+        numpy = numpy_tensor(pixels, dtype, reverse=swap, nhwc=layout == "nhwc")
+        others = [Contender("cv2 + NumPy", numpy, tolerance)]
+        if layout == "nhwc":
+            others.append(Contender("cv2 + cvtColor", _interleaved_cv2(pixels, dtype), tolerance))
+        elif dtype == np.uint8:
+            split = _split_planes(pixels, out.shape)
+            others.append(Contender("cv2 + cv2.split", split, tolerance))
+        else:
+            others.append(Contender("cv2 + blobFromImage", cv2_blob(pixels, swap), tolerance))
+        return Case(ours, tuple(others), bytes_to_move(placement, image[0, 0].size, out))
+
+    return make
+
+
+def _as_source(bgr: np.ndarray, source: str) -> np.ndarray:
+    codes = {"rgb": cv2.COLOR_BGR2RGB, "bgra": cv2.COLOR_BGR2BGRA, "gray": cv2.COLOR_BGR2GRAY}
+    return cv2.cvtColor(bgr, codes[source]) if source in codes else bgr
+
+
+def _split_planes(pixels: Callable[[], np.ndarray], shape: tuple[int, ...]) -> Callable[[], np.ndarray]:
+    planes = np.empty(shape, np.uint8)
+
+    def call() -> np.ndarray:
+        cv2.split(pixels(), [planes[2], planes[1], planes[0]])
+        return planes
+
+    return call
+
+
+def _interleaved_cv2(pixels: Callable[[], np.ndarray], dtype: Any) -> Callable[[], np.ndarray]:
+    def call() -> np.ndarray:
+        rgb = cv2.cvtColor(pixels(), cv2.COLOR_BGR2RGB)
+        return rgb if dtype == np.uint8 else cv2.multiply(rgb, (1 / 255,) * 4, dtype=cv2.CV_32F)
+
+    return call
+
+
+def imagenet(
+    resize: int, crop: int, filter: str = "bilinear", dtype: Any = np.float32
+) -> Callable[[bool], Case]:
+    """1080p, shortest side resized with antialias, centre crop, ImageNet's mean and std."""
+
+    def make(small: bool) -> Case:
+        rows, columns, short, canvas = _shrunk(small, 1080, 1920, resize, crop)
+        image = photograph(rows, columns)
+        placement = place_image(
+            (rows, columns), (canvas, canvas), mode="shortest_side_crop", resize_size=short
+        )
+        options: dict[str, Any] = {
+            "filter": f"{filter}_antialias",
+            "mean": IMAGENET_MEAN,
+            "std": IMAGENET_STD,
+        }
+        ours, out = _ours(image, placement, dtype, **options)
+        if dtype == np.float16:
+            own = _ours(image, placement, **options)[0]
+            others: tuple[Contender, ...] = (Contender(OWN, own, AS_FLOAT16_NORMALIZED, "own"),)
+        else:
+            pillow = pillow_crop(image, placement, Image.Resampling[filter.upper()])
+            others = (
+                Contender(
+                    "torchvision tensor", torchvision_crop(image, placement, filter), ONE_OFF_NORMALIZED
+                ),
+                Contender("torchvision PIL", torchvision_pil_crop(image, placement, filter), NORMALIZED),
+                Contender("Pillow + NumPy", pillow, NORMALIZED),
+            )
+        return Case(ours, others, bytes_to_move(placement, 3, out, filter))
+
+    return make
+
+
+ROWS = (
+    # What nearly every YOLO deployment does with a Full HD camera.
+    Row("letterbox_1080p", "1080p -> 640x640 float32 NCHW, INTER_LINEAR", 4, letterbox(1080, 1920)),
+    # A scale of exactly 2: nothing but averages of four.
+    Row("letterbox_720p", "720p -> 640x640 float32 NCHW", 4, letterbox(720, 1280)),
+    # No resize at all: what is left is the reordering and the pad.
+    Row("letterbox_640x480", "640x480 -> 640x640 float32 NCHW", 3, letterbox(480, 640)),
+    # Enlarging: every row of the image serves several of the tensor.
+    Row("letterbox_320x240", "320x240 -> 640x640 float32 NCHW", None, letterbox(240, 320)),
+    # A scale that is no whole number, and rows whose length is no multiple of any vector.
+    Row("letterbox_1366x768", "1366x768 -> 640x640 float32 NCHW", None, letterbox(768, 1366)),
+    # Half the bytes to write: it must not cost more than writing them all.
+    Row("letterbox_1080p_float16", "1080p -> 640x640 float16", 1, letterbox_float16(1080, 1920), OWN),
+    Row("letterbox_720p_float16", "720p -> 640x640 float16", 1, letterbox_float16(720, 1280), OWN),
+    Row("letterbox_640x480_float16", "640x480 -> 640x640 float16", 1, letterbox_float16(480, 640), OWN),
+    # int8 networks whose first node scales.
+    Row("letterbox_1080p_uint8", "1080p -> 640x640 uint8 NCHW", None, letterbox_form(np.uint8)),
+    # TFLite's and OpenVINO's usual layout.
+    Row("letterbox_1080p_nhwc", "1080p -> 640x640 float32 NHWC", None, letterbox_form(layout="nhwc")),
+    Row(
+        "letterbox_1080p_uint8_nhwc",
+        "1080p -> 640x640 uint8 NHWC",
+        None,
+        letterbox_form(np.uint8, "bgr", "nhwc"),
+    ),
+    # Screen captures and GStreamer's BGRx.
+    Row("letterbox_1080p_bgra", "1080p BGRA -> 640x640 float32 NCHW", None, letterbox_form(source="bgra")),
+    # Pictures read with Pillow or PyAV.
+    Row("letterbox_1080p_rgb", "1080p RGB -> 640x640 float32 NCHW", None, letterbox_form(source="rgb")),
+    # Machine-vision cameras.
+    Row("letterbox_1080p_gray", "1080p gray -> 1x640x640 float32", None, letterbox_form(source="gray")),
+    # Classification as torchvision trains it: Pillow's numbers.
+    Row("imagenet_1080p", "1080p -> 256 antialiased, crop 224, normalised", 6, imagenet(256, 224)),
+    Row("imagenet_1080p_float16", "the same in float16", 1, imagenet(256, 224, dtype=np.float16), OWN),
+    # timm's networks: bicubic.
+    Row("bicubic_1080p", "1080p -> 256 bicubic antialiased, crop 224", None, imagenet(256, 224, "bicubic")),
+)
+
+
+if __name__ == "__main__":
+    main(__doc__, ROWS)
