@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 from edgevision.export.agreement import Agreement, Tie
 from edgevision.export.parity import TensorParity
@@ -94,9 +95,22 @@ def failures(
             value = {"relative": row.relative, "noise": row.noise, "tensor_cosine": row.cosine}.get(
                 limit.what
             )
-            if value is not None and not limit.holds(value):
+            if (
+                value is not None
+                and not limit.holds(value)
+                and not (limit.what == "noise" and _is_exact(row))
+            ):
                 found.append(f"{bound}: {row}")
         found += [
             f"{bound}: {row}" for row in results if row.name == limit.what and not limit.holds(row.value)
         ]
     return found
+
+
+def _is_exact(row: TensorParity) -> bool:
+    """Whether a vector of scores is right to the last bit that half precision has for its largest value.
+
+    Scores that hardly differ from one another have next to no variance, and rounding alone is then much of it: SAM's
+    four IoU predictions, at random weights, are 1.28 with a deviation of 2e-3 where a half's steps are 1e-3.
+    """
+    return prod(row.shape[2:]) == 1 and row.relative <= 2.0**-10

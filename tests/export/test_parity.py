@@ -83,6 +83,17 @@ def test_other_shapes_are_an_error() -> None:
         compare_outputs(["a"], [{"a": A}], [{"a": A[:, :1]}])
 
 
+def test_scores_that_hardly_differ_are_not_noise_when_only_rounded() -> None:
+    want = np.array([[1.281, 1.283, 1.279, 1.285]], np.float32)
+    for error, kept in ((5e-4, True), (2e-3, False)):
+        [row] = compare_outputs(["scores"], [{"scores": want}], [{"scores": want + np.float32(error)}])
+        assert row.noise > 0.01
+        assert (failures([row], [], "fp16") == []) is kept
+    maps = np.repeat(want[..., None], 2, axis=2)
+    [row] = compare_outputs(["maps"], [{"maps": maps}], [{"maps": maps + np.float32(5e-4)}])
+    assert "noise" in failures([row], [], "fp16")[0]
+
+
 def test_noise_counts_scores_beside_boxes() -> None:
     rng = np.random.default_rng(0)
     want = np.concatenate([rng.uniform(0, 640, (1, 4, 50)), rng.uniform(0, 1, (1, 8, 50))], axis=1)
