@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from edgevision.imageio import read_image, write_image
     from edgevision.loading import load
     from edgevision.model import Model
+    from edgevision.ops.threads import get_num_threads, set_num_threads
     from edgevision.overlay import draw
     from edgevision.promptable import PromptableModel
     from edgevision.results import (
@@ -65,8 +66,10 @@ _HOME = {
     "Thresholds": "spec",
     "Timings": "timings",
     "draw": "overlay",
+    "get_num_threads": "ops.threads",
     "load": "loading",
     "read_image": "imageio",
+    "set_num_threads": "ops.threads",
     "write_image": "imageio",
 }
 
@@ -95,8 +98,10 @@ __all__ = [
     "Timings",
     "__version__",
     "draw",
+    "get_num_threads",
     "load",
     "read_image",
+    "set_num_threads",
     "write_image",
 ]
 

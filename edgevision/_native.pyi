@@ -10,6 +10,22 @@ import numpy
 from numpy.typing import NDArray
 
 
+def available_isas() -> list[str]:
+    """
+    Instruction sets whose kernels this processor can run, the plainest first.
+    """
+
+def current_isa() -> str:
+    """The instruction set whose kernels run."""
+
+def select_isa(name: str) -> None:
+    """Run the kernels of this instruction set from now on."""
+
+def num_threads() -> int:
+    """Threads that a large kernel may use."""
+
+def set_num_threads(threads: int) -> None: ...
+
 def write_image(image: Annotated[NDArray[numpy.uint8], dict(device='cpu', writable=False)], out: Annotated[NDArray, dict(device='cpu')], table: Annotated[NDArray, dict(order='C', device='cpu', writable=False)], pad: Annotated[NDArray, dict(order='C', device='cpu', writable=False)], resized_height: int, resized_width: int, offset_y: int, offset_x: int, filter: int, order_0: int, order_1: int, order_2: int, to_gray: bool, nhwc: bool) -> None:
     """
     Write a uint8 image (H, W) or (H, W, channels) through a placement into `out`.

@@ -95,7 +95,11 @@ def _machine() -> list[Check]:
 
 def _native() -> list[Check]:
     if native is not None:
-        return [Check("native kernels", "ok", f"C++ extension, {getattr(native, '__file__', '')}")]
+        detail = (
+            f"{native.current_isa()} (of {', '.join(native.available_isas())}), "
+            f"up to {native.num_threads()} threads, {getattr(native, '__file__', '')}"
+        )
+        return [Check("native kernels", "ok", detail)]
     needs = []
     if not any(shutil.which(name) for name in (os.environ.get("CXX", "c++"), "g++", "clang++")):
         needs.append("g++")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -18,6 +19,17 @@ def run(*command: str) -> str:
     return done.stdout
 
 
+def assert_nothing_is_shared_between_instruction_sets(build: Path) -> None:
+    """No function of two compilations has one name: the linker would keep one, perhaps with unknown instructions."""
+    objects = [str(path) for path in build.rglob("*.o") if "ev_kernels_" in str(path)]
+    assert objects
+    if shutil.which("nm") is None:
+        pytest.skip("nm is not installed")
+    weak = [line for line in run("nm", "-C", *objects).splitlines() if re.search(r" [Wu] ", line)]
+    names = "|".join({re.search(r"ev_kernels_(\w+)\.dir", path).group(1) for path in objects})
+    assert [line for line in weak if not re.search(rf"\bev::({names})::", line)] == []
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("cmake") is None, reason="cmake is not installed")
 @pytest.mark.skipif(
@@ -29,5 +41,6 @@ def test_the_kernels_pass_their_own_tests_under_sanitizers(tmp_path: Path) -> No
         "-DEDGEVISION_WERROR=ON", "-DEDGEVISION_SANITIZE=address,undefined",
     )  # fmt: skip
     run("cmake", "--build", str(tmp_path), "--parallel", "2")
+    assert_nothing_is_shared_between_instruction_sets(tmp_path)
     said = run("ctest", "--test-dir", str(tmp_path), "--output-on-failure")
     assert "100% tests passed" in said

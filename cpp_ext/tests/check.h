@@ -1,5 +1,5 @@
-// The whole test framework: CHECK counts what fails and says where, `report` turns the count into an exit
-// status.
+// The whole test framework: CHECK counts what fails and says where; main.cpp calls a file's run() and turns
+// the count into an exit status.
 #pragma once
 
 #include <cstdio>
@@ -14,14 +14,12 @@ inline void fail(const char* file, int line, const char* what) {
     if (failures <= 20) std::fprintf(stderr, "%s:%d: failed: %s\n", file, line, what);
 }
 
-inline int report() {
-    if (failures != 0) std::fprintf(stderr, "%d checks failed\n", failures);
-    return failures == 0 ? 0 : 1;
-}
-
 }  // namespace ev::test
 
 #define CHECK(condition)                                                  \
     do {                                                                  \
         if (!(condition)) ev::test::fail(__FILE__, __LINE__, #condition); \
     } while (false)
+
+/// What a test file defines.
+void run();

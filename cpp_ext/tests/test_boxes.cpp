@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "check.h"
-#include "ev/boxes.h"
+#include "ev/kernels.h"
 
 namespace {
 
@@ -79,7 +79,7 @@ void check_scan(const ev::OutputView<T>& output, std::int32_t classes, bool mult
     rule.confidence = confidence;
     const auto room = static_cast<std::size_t>(output.anchors * (multi_label ? classes : 1));
     std::vector<ev::Hit> hits(room);
-    const std::size_t count = ev::scan_dense(output, rule, 0, output.anchors, hits.data());
+    const std::size_t count = ev::kernels().scan_dense(output, rule, 0, output.anchors, hits.data());
     const std::vector<ev::Hit> expected = scan_plainly(output, rule);
     CHECK(count == expected.size());
     for (std::size_t i = 0; i < std::min(count, expected.size()); ++i) {
@@ -124,11 +124,11 @@ void test_scan_leaves_out_what_is_no_number() {
     rule.objectness = -1;
     rule.confidence = 0.25F;
     std::vector<ev::Hit> hits(3);
-    CHECK(ev::scan_dense(anchors_first(data, 6), rule, 0, 3, hits.data()) == 2);
+    CHECK(ev::kernels().scan_dense(anchors_first(data, 6), rule, 0, 3, hits.data()) == 2);
     CHECK(hits[0].anchor == 0 && hits[0].class_id == 1);
     CHECK(hits[1].anchor == 2 && hits[1].class_id == 0);
     rule.filter = {allowed, 2};
-    CHECK(ev::scan_dense(anchors_first(data, 6), rule, 0, 3, hits.data()) == 1);
+    CHECK(ev::kernels().scan_dense(anchors_first(data, 6), rule, 0, 3, hits.data()) == 1);
 }
 
 void test_gather() {
@@ -146,7 +146,7 @@ void test_gather() {
     rule.first_extra = 5;
     rule.num_extra = 2;
     const ev::CandidateArrays arrays{boxes.data(), scores.data(), ids.data(), extra.data()};
-    CHECK(ev::gather_candidates(anchors_first(data, 7), rule, hits.data(), 3, arrays) == 2);
+    CHECK(ev::kernels().gather_candidates(anchors_first(data, 7), rule, hits.data(), 3, arrays) == 2);
     const float expected[] = {8, 38, 12, 42, -0.5F, 0, 2.5F, 8};
     CHECK(std::equal(std::begin(expected), std::end(expected), boxes.begin()));
     CHECK(hits[1].anchor == 2 && ids[1] == 1 && scores[1] == 0.25F && extra[2] == 5.0F && extra[3] == 6.0F);
@@ -160,11 +160,11 @@ void test_queries() {
     const ev::ClassFilter all{nullptr, 0};
     std::vector<ev::Hit> hits(logits.size());
     std::vector<std::uint64_t> keys(logits.size());
-    const std::size_t count = ev::scan_sigmoid(view, 0.5F, all, 40, keys.data(), hits.data());
+    const std::size_t count = ev::kernels().scan_sigmoid(view, 0.5F, all, 40, keys.data(), hits.data());
     CHECK(count == 40);
     for (std::size_t i = 1; i < count; ++i) CHECK(hits[i - 1].score >= hits[i].score);
-    CHECK(ev::scan_softmax(view, 0.0F, all, hits.data()) == 9);
-    CHECK(ev::scan_softmax(view, 1.0F, all, hits.data()) == 0);
+    CHECK(ev::kernels().scan_softmax(view, 0.0F, all, hits.data()) == 9);
+    CHECK(ev::kernels().scan_softmax(view, 1.0F, all, hits.data()) == 0);
 }
 
 struct Scratch {
@@ -222,9 +222,9 @@ void test_nms() {
                     const ev::NmsJob job{boxes.data(), scores.data(), by_class ? ids.data() : nullptr,
                                          count,        iou,           max_detections,
                                          2000,         0.0F,          true};
-                    Scratch scratch(ev::nms_scratch_size(count, max_detections));
+                    Scratch scratch(ev::kernels().nms_scratch_size(count, max_detections));
                     std::vector<std::int64_t> kept(std::min(count, max_detections));
-                    const std::ptrdiff_t found = ev::nms(job, scratch.aligned(), kept.data());
+                    const std::ptrdiff_t found = ev::kernels().nms(job, scratch.aligned(), kept.data());
                     CHECK(found >= 0);
                     kept.resize(static_cast<std::size_t>(found));
                     CHECK(kept == suppress_plainly(job));
@@ -240,13 +240,13 @@ void test_nms_refuses_class_ids_out_of_range() {
     for (const std::int64_t bad : {std::int64_t{-1}, std::int64_t{1} << 31}) {
         const std::vector<std::int64_t> ids{0, bad};
         const ev::NmsJob job{boxes.data(), scores.data(), ids.data(), 2, 0.5, 300, 30000, 0.0F, true};
-        Scratch scratch(ev::nms_scratch_size(2, 300));
+        Scratch scratch(ev::kernels().nms_scratch_size(2, 300));
         std::int64_t kept[2];
-        CHECK(ev::nms(job, scratch.aligned(), kept) == ev::kBadClassId);
+        CHECK(ev::kernels().nms(job, scratch.aligned(), kept) == ev::kBadClassId);
         const std::vector<float> rotated(10, 1.0F);
         ev::NmsJob other = job;
         other.boxes = rotated.data();
-        CHECK(ev::nms_rotated(other, scratch.aligned(), kept) == ev::kBadClassId);
+        CHECK(ev::kernels().nms_rotated(other, scratch.aligned(), kept) == ev::kBadClassId);
     }
 }
 
@@ -255,12 +255,12 @@ void test_rotated_nms() {
                                    66, 50, 40, 20, 0, kNan, 50, 40, 20, 0};
     const std::vector<float> scores{0.9F, 0.8F, 0.7F, 1.0F};
     ev::NmsJob job{boxes.data(), scores.data(), nullptr, 4, 0.65, 300, 30000, 0.0F, true};
-    Scratch scratch(ev::nms_scratch_size(4, 300));
+    Scratch scratch(ev::kernels().nms_scratch_size(4, 300));
     std::int64_t kept[4];
-    CHECK(ev::nms_rotated(job, scratch.aligned(), kept) == 2);
+    CHECK(ev::kernels().nms_rotated(job, scratch.aligned(), kept) == 2);
     CHECK(kept[0] == 0 && kept[1] == 2);
     job.greedy = false;
-    CHECK(ev::nms_rotated(job, scratch.aligned(), kept) == 1);
+    CHECK(ev::kernels().nms_rotated(job, scratch.aligned(), kept) == 1);
 }
 
 void test_to_image_clips() {
@@ -271,7 +271,7 @@ void test_to_image_clips() {
 
 }  // namespace
 
-int main() {
+void run() {
     test_scan();
     test_scan_leaves_out_what_is_no_number();
     test_gather();
@@ -280,5 +280,4 @@ int main() {
     test_nms_refuses_class_ids_out_of_range();
     test_rotated_nms();
     test_to_image_clips();
-    return ev::test::report();
 }

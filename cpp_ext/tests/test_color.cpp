@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "check.h"
-#include "ev/color.h"
+#include "ev/kernels.h"
 
 namespace {
 
@@ -56,7 +56,7 @@ void check_convert(int height, int width, int rows, int step, bool rgb, bool pla
     job.coefficients = kBt601;
     job.rgb = rgb;
 
-    ev::convert_yuv(job);
+    ev::kernels().convert_yuv(job);
 
     const auto sample = [](const ev::PlaneView& view, int row, int column) {
         return view.data[row * view.row_stride + column * view.pixel_stride];
@@ -76,7 +76,7 @@ void check_convert(int height, int width, int rows, int step, bool rgb, bool pla
 
 }  // namespace
 
-int main() {
+void run() {
     test_terms();
     for (const int width : {2, 4, 14, 30, 254, 256, 258, 514, 1026}) {
         for (const int rows : {1, 2}) {
@@ -86,5 +86,4 @@ int main() {
             }
         }
     }
-    return ev::test::report();
 }

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "check.h"
-#include "ev/image.h"
+#include "ev/kernels.h"
 
 namespace {
 
@@ -212,9 +212,9 @@ void check_write(const Shape& shape, Filter filter, int channels, bool to_gray, 
     for (std::size_t i = 0; i < pad.size(); ++i) pad[i] = static_cast<T>(252 + i);
     job.table = table.data();
     job.pad = pad.data();
-    const Aligned scratch(ev::image_scratch_size(job));
+    const Aligned scratch(ev::kernels().image_scratch_size(job));
 
-    ev::write_image(job, scratch.data);
+    ev::kernels().write_image(job, scratch.data);
 
     for (int c = 0; c < channels; ++c) {
         for (int y = 0; y < shape.height; ++y) {
@@ -271,12 +271,11 @@ void test_tiles_meet() {
 
 }  // namespace
 
-int main() {
+void run() {
     test_luma();
     test_nearest_stays_inside();
     test_linear_taps();
     test_antialias_weights_cannot_overflow();
     test_writes_every_element_as_one_pixel_at_a_time_would();
     test_tiles_meet();
-    return ev::test::report();
 }

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "check.h"
-#include "ev/masks.h"
+#include "ev/kernels.h"
 
 namespace {
 
@@ -84,11 +84,12 @@ void check_upsample(std::int32_t classes, Size source, Size target, const ev::Ro
     const std::ptrdiff_t row_stride = target.width;
     std::vector<L> out(static_cast<std::size_t>(target.height * row_stride));
     const ev::LabelView<L> labels{out.data(), target.height, target.width, row_stride};
-    const std::size_t size = ev::upsample_scratch_size(logits, labels);
+    const std::size_t size = ev::kernels().upsample_scratch_size(logits, labels);
     std::vector<std::byte> scratch(size + 63);
     void* start = scratch.data();
     std::size_t space = scratch.size();
-    ev::upsample_argmax(logits, roi, labels, static_cast<std::byte*>(std::align(64, size, start, space)));
+    ev::kernels().upsample_argmax(logits, roi, labels,
+                                  static_cast<std::byte*>(std::align(64, size, start, space)));
     for (std::int32_t y = 0; y < target.height; ++y) {
         const Tap row = ev::bilinear_tap(y, roi.y, roi.height, target.height, source.height);
         for (std::int32_t x = 0; x < target.width; ++x) {
@@ -121,8 +122,8 @@ void test_resize_labels() {
     const std::vector<std::uint8_t> map{1, 2, 3, 4, 5, 6};
     std::vector<std::uint8_t> out(24);
     std::vector<std::int32_t> columns(6);
-    ev::resize_labels(map.data(), 2, 3, 3, 1, ev::Roi{0.0, 0.0, 2.0, 3.0},
-                      ev::LabelView<std::uint8_t>{out.data(), 4, 6, 6}, columns.data());
+    ev::kernels().resize_labels(map.data(), 2, 3, 3, 1, ev::Roi{0.0, 0.0, 2.0, 3.0},
+                                ev::LabelView<std::uint8_t>{out.data(), 4, 6, 6}, columns.data());
     const std::vector<std::uint8_t> expected{1, 1, 2, 2, 3, 3, 1, 1, 2, 2, 3, 3,
                                              4, 4, 5, 5, 6, 6, 4, 4, 5, 5, 6, 6};
     CHECK(out == expected);
@@ -130,8 +131,7 @@ void test_resize_labels() {
 
 }  // namespace
 
-int main() {
+void run() {
     test_upsample();
     test_resize_labels();
-    return ev::test::report();
 }

@@ -5,8 +5,7 @@
 #include <vector>
 
 #include "check.h"
-#include "ev/masks_binary.h"
-#include "ev/masks_instances.h"
+#include "ev/kernels.h"
 
 namespace {
 
@@ -83,10 +82,10 @@ void check_upsample(Size source, const AxisMap& rows, const AxisMap& columns, Ra
     const float threshold = 0.125F;
     std::vector<std::uint8_t> out(static_cast<std::size_t>(rows.size) *
                                   static_cast<std::size_t>(columns.size));
-    const AlignedScratch scratch(ev::mask_scratch_size(source.height, source.width, columns.size));
+    const AlignedScratch scratch(ev::kernels().mask_scratch_size(source.height, source.width, columns.size));
     const ev::SourceView<float> view{data.data(), 0, 0, source.height, source.width, source.width};
-    ev::write_mask(view, row_taps.data(), column_taps.data(), threshold,
-                   ev::MaskView{out.data(), rows.size, columns.size}, scratch.get());
+    ev::kernels().write_mask(view, row_taps.data(), column_taps.data(), threshold,
+                             ev::MaskView{out.data(), rows.size, columns.size}, scratch.get());
     const auto at = [&](std::int32_t y, std::int32_t x) {
         return data[static_cast<std::size_t>(std::ptrdiff_t{y} * source.width + x)];
     };
@@ -153,7 +152,8 @@ void check_assemble(Size source, const AxisMap& rows, const AxisMap& columns, bo
     const float box[4] = {x - 2.0F, y - 3.0F, x + 20.0F * random->next(), y + 9.0F * random->next()};
     const ev::CropRule rule{in_prototypes, {1.0, 0.5, 0.25F}, {0.9, -1.0, 0.5F}};
     ev::Window inside{};
-    const ev::Window window = ev::find_window(box, rule, taps, source.height, source.width, &inside);
+    const ev::Window window =
+        ev::kernels().find_window(box, rule, taps, source.height, source.width, &inside);
     const auto at = [&](std::int32_t row, std::int32_t column) {
         float sum = 0.0F;
         if (row < inside.y1 || row >= inside.y2 || column < inside.x1 || column >= inside.x2) return sum;
@@ -170,8 +170,9 @@ void check_assemble(Size source, const AxisMap& rows, const AxisMap& columns, bo
     };
     if (window.area() > 0) {
         std::vector<std::uint8_t> mask(static_cast<std::size_t>(window.area()));
-        const AlignedScratch scratch(ev::assemble_scratch_size(prototypes, columns.size));
-        ev::assemble_mask(prototypes, coefficients.data(), inside, taps, window, mask.data(), scratch.get());
+        const AlignedScratch scratch(ev::kernels().assemble_scratch_size(prototypes, columns.size));
+        ev::kernels().assemble_mask(prototypes, coefficients.data(), inside, taps, window, mask.data(),
+                                    scratch.get());
         std::size_t i = 0;
         for (std::int32_t row = window.y1; row < window.y2; ++row) {
             for (std::int32_t column = window.x1; column < window.x2; ++column) {
@@ -220,10 +221,9 @@ void test_pixels_between() {
 
 }  // namespace
 
-int main() {
+void run() {
     test_taps();
     test_upsample();
     test_assemble();
     test_pixels_between();
-    return ev::test::report();
 }

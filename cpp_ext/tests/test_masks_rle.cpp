@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "check.h"
-#include "ev/masks_rle.h"
+#include "ev/kernels.h"
 
 namespace {
 
@@ -37,23 +37,23 @@ Counts count_plainly(const Image& image) {
 
 Counts encode(const ev::CropView& crop) {
     std::vector<std::uint32_t> ends(static_cast<std::size_t>(crop.width) + 1);
-    Counts counts(ev::count_runs(crop, ends.data()));
-    ev::encode_rle(crop, ends.data(), counts.data(), counts.size());
+    Counts counts(ev::kernels().count_runs(crop, ends.data()));
+    ev::kernels().encode_rle(crop, ends.data(), counts.data(), counts.size());
     return counts;
 }
 
 void check_string(const Counts& counts) {
     std::string text(counts.size() * ev::kRleCharacters, '\0');
-    text.resize(ev::pack_rle(counts.data(), counts.size(), &text[0]));
+    text.resize(ev::kernels().pack_rle(counts.data(), counts.size(), &text[0]));
     Counts again(text.size());
-    const std::ptrdiff_t found = ev::unpack_rle(text.data(), text.size(), again.data());
+    const std::ptrdiff_t found = ev::kernels().unpack_rle(text.data(), text.size(), again.data());
     CHECK(found == static_cast<std::ptrdiff_t>(counts.size()));
     again.resize(counts.size());
     CHECK(again == counts);
     if (!text.empty()) {  // the last character says that none follows
         text.back() = static_cast<char>(text.back() | 0x20);
         text.back() = static_cast<char>(((text.back() - 48) | 0x20) + 48);
-        CHECK(ev::unpack_rle(text.data(), text.size(), again.data()) == ev::kBadRle);
+        CHECK(ev::kernels().unpack_rle(text.data(), text.size(), again.data()) == ev::kBadRle);
     }
 }
 
@@ -63,7 +63,8 @@ void check_image(const Image& image) {
                              image.height,        image.width};
     CHECK(encode(whole) == expected);
     std::vector<std::uint8_t> out(image.pixels.size(), 9);
-    ev::decode_rle(expected.data(), expected.size(), out.data(), image.height, image.width, image.width);
+    ev::kernels().decode_rle(expected.data(), expected.size(), out.data(), image.height, image.width,
+                             image.width);
     for (std::size_t i = 0; i < out.size(); ++i) CHECK(out[i] == (image.pixels[i] != 0 ? 1 : 0));
     check_string(expected);
 }
@@ -111,17 +112,16 @@ void test_strings() {
     check_string({0xffffffffU, 0, 0xffffffffU, 0xffffffffU, 0, 0, 0xffffffffU, 0});
     Counts counts(9);
     for (const std::string text : {"o", "/", "p", "O", "oooooo4", "ooooooo0"}) {
-        CHECK(ev::unpack_rle(text.data(), text.size(), counts.data()) == ev::kBadRle);
+        CHECK(ev::kernels().unpack_rle(text.data(), text.size(), counts.data()) == ev::kBadRle);
     }
     const std::string largest = "oooooo3";
-    CHECK(ev::unpack_rle(largest.data(), largest.size(), counts.data()) == 1);
+    CHECK(ev::kernels().unpack_rle(largest.data(), largest.size(), counts.data()) == 1);
     CHECK(counts[0] == 0xffffffffU);
 }
 
 }  // namespace
 
-int main() {
+void run() {
     test_images();
     test_strings();
-    return ev::test::report();
 }

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "check.h"
-#include "ev/scores.h"
+#include "ev/kernels.h"
 
 namespace {
 
@@ -91,7 +91,7 @@ void test_softmax_of_every_layout_is_one() {
             for (std::size_t i = 0; i < logits.size(); ++i)
                 logits[i] = static_cast<float>(i * 37 % 101) - 50.0F;
             std::vector<float> out(logits.size());
-            ev::softmax(logits.data(), 3, size, inner, out.data());
+            ev::kernels().softmax(logits.data(), 3, size, inner, out.data());
             for (std::int64_t row = 0; row < 3 * inner; ++row) {
                 const std::int64_t start = row / inner * size * inner + row % inner;
                 double total = 0.0;
@@ -111,14 +111,14 @@ void test_top_k() {
         std::vector<std::uint64_t> keys(scores.size());
         std::vector<float> values(static_cast<std::size_t>(k));
         std::vector<std::int64_t> indices(static_cast<std::size_t>(k));
-        ev::top_k(scores.data(), 6, k, keys.data(), values.data(), indices.data());
+        ev::kernels().top_k(scores.data(), 6, k, keys.data(), values.data(), indices.data());
         for (std::size_t i = 0; i < indices.size(); ++i) CHECK(indices[i] == expected[i]);
     }
 }
 
 }  // namespace
 
-int main() {
+void run() {
     test_every_half();
     test_half_keys_order_as_floats();
     test_half_limits();
@@ -126,5 +126,4 @@ int main() {
     test_descending_keys();
     test_softmax_of_every_layout_is_one();
     test_top_k();
-    return ev::test::report();
 }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
+from implementations import IMPLEMENTATIONS, ISAS, implementation
 
 from edgevision.ops import boxes, candidates, instance_masks, masks, nms, queries, rle, scores
-from edgevision.ops._dispatch import native
 from edgevision.ops.reference import boxes as reference_boxes
 from edgevision.ops.reference import masks as reference_masks
 from edgevision.ops.reference import masks_binary as reference_masks_binary
@@ -25,11 +27,17 @@ REFERENCES = {
 }
 
 
-@pytest.fixture(params=["native", "reference"])
-def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Makes a test of boxes, scores or masks run on both implementations; its value is the name."""
-    if request.param == "native" and native is None:
-        pytest.skip("the native extension is not built")
-    for face, reference in REFERENCES.items():
-        monkeypatch.setattr(face, "_kernels", native if request.param == "native" else reference)
-    return request.param
+@pytest.fixture(params=IMPLEMENTATIONS)
+def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Makes a test of boxes, scores or masks run on every implementation; its value is the name."""
+    with implementation(request.param) as native:
+        for face, reference in REFERENCES.items():
+            monkeypatch.setattr(face, "_kernels", native or reference)
+        yield request.param
+
+
+@pytest.fixture(scope="module", params=ISAS or ("native",))
+def each_isa(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Makes a test of the native kernels run once with those of each instruction set; its value is the name."""
+    with implementation(request.param):
+        yield request.param

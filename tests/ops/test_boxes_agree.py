@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from edgevision.ops._dispatch import native
 from edgevision.ops.reference import boxes as reference
 
-if native is None:
-    pytest.skip("the native extension is not built", allow_module_level=True)
+pytestmark = pytest.mark.usefixtures("each_isa")
 
 SPECIAL = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0, 1e-45, -1e-8, 65504.0, 3e38, -3e38], np.float32)
 

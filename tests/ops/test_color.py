@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from implementations import IMPLEMENTATIONS, implementation
 
 from edgevision.errors import InputError
 from edgevision.ops import color as ops
@@ -15,13 +18,12 @@ PLANAR = ("nv12", "nv21", "i420", "yv12")
 CV2_NAMES = {"nv12": "NV12", "nv21": "NV21", "i420": "I420", "yv12": "YV12", "yuyv": "YUY2", "uyvy": "UYVY"}
 
 
-@pytest.fixture(params=["native", "reference"])
-def convert(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+@pytest.fixture(params=IMPLEMENTATIONS)
+def convert(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Makes the conversions use one implementation."""
-    if request.param == "native" and native is None:
-        pytest.skip("edgevision._native is not built")
-    monkeypatch.setattr(ops, "_convert", (native if request.param == "native" else reference).convert_yuv)
-    return request.param
+    with implementation(request.param) as module:
+        monkeypatch.setattr(ops, "_convert", (module or reference).convert_yuv)
+        yield request.param
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -152,7 +154,7 @@ def test_honours_the_outputs_strides_and_touches_nothing_else(convert) -> None:
         assert (store == 55).all()
 
 
-@pytest.mark.skipif(native is None, reason="edgevision._native is not built")
+@pytest.mark.usefixtures("each_isa")
 @settings(max_examples=200, deadline=None, derandomize=True)
 @given(
     format=st.sampled_from(YUV_FORMATS), matrix=st.sampled_from(list(YUV_MATRICES)),
@@ -161,9 +163,9 @@ def test_honours_the_outputs_strides_and_touches_nothing_else(convert) -> None:
 def test_native_equals_reference(format, matrix, range, height, width, seed) -> None:
     frame = frame_of(format, height * 2, width * 2, seed)
     results = []
-    for implementation in (native, reference):
+    for module in (native, reference):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(ops, "_convert", implementation.convert_yuv)
+            patch.setattr(ops, "_convert", module.convert_yuv)
             results.append(yuv_to_rgb(frame, format, matrix=matrix, range=range))
     np.testing.assert_array_equal(results[0], results[1])
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from implementations import IMPLEMENTATIONS, implementation
 
 from edgevision.geometry import Placement, place_image
 from edgevision.ops import image as ops
@@ -27,13 +29,12 @@ from edgevision.ops.image import (
 from edgevision.ops.reference import image as reference
 
 
-@pytest.fixture(params=["native", "reference"])
-def write(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+@pytest.fixture(params=IMPLEMENTATIONS)
+def write(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Makes image_to_tensor use one implementation."""
-    if request.param == "native" and native is None:
-        pytest.skip("edgevision._native is not built")
-    monkeypatch.setattr(ops, "_write", (native if request.param == "native" else reference).write_image)
-    return request.param
+    with implementation(request.param) as module:
+        monkeypatch.setattr(ops, "_write", (module or reference).write_image)
+        yield request.param
 
 
 def noise(*shape: int, seed: int = 0) -> np.ndarray:
@@ -270,7 +271,7 @@ def jobs(draw: st.DrawFn) -> tuple[np.ndarray, Placement, np.ndarray, np.ndarray
     return image, Placement(before, resized, offset, canvas), outs[0], outs[1], source, pixels
 
 
-@pytest.mark.skipif(native is None, reason="edgevision._native is not built")
+@pytest.mark.usefixtures("each_isa")
 @settings(max_examples=400, deadline=None, derandomize=True)
 @given(jobs())
 def test_native_equals_reference(job) -> None:

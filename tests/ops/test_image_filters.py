@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
+from implementations import IMPLEMENTATIONS, implementation
 
 from edgevision.geometry import Placement, place_image
 from edgevision.ops import image as ops
-from edgevision.ops._dispatch import native
 from edgevision.ops.image import PixelMap, image_to_tensor
 from edgevision.ops.reference import image as reference
 
@@ -41,11 +43,11 @@ SPECIAL_SIZES = [
 ]
 
 
-@pytest.fixture(params=["native", "reference"], autouse=True)
-def _implementation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param == "native" and native is None:
-        pytest.skip("edgevision._native is not built")
-    monkeypatch.setattr(ops, "_write", (native if request.param == "native" else reference).write_image)
+@pytest.fixture(params=IMPLEMENTATIONS, autouse=True)
+def _implementation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with implementation(request.param) as module:
+        monkeypatch.setattr(ops, "_write", (module or reference).write_image)
+        yield
 
 
 def resize(image: np.ndarray, size_hw: tuple[int, int], filter: str) -> np.ndarray:

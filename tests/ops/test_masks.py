@@ -237,11 +237,10 @@ def test_a_label_map_of_the_images_size_is_copied(kernels: str) -> None:
 SPECIAL = np.array([NAN, INF, -INF, 0.0, -0.0, 1e-40, 3e38, -3e38, 1.0], np.float32)
 
 
+@pytest.mark.usefixtures("each_isa")
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_native_is_reference(data: st.DataObject) -> None:
-    if native is None:
-        pytest.skip("the native extension is not built")
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     sides = st.sampled_from([1, 2, 3, 7, 17, 40, 90])
     shape = (data.draw(st.sampled_from([1, 2, 5, 30, 260])), data.draw(sides), data.draw(sides))
@@ -270,10 +269,9 @@ def test_native_is_reference(data: st.DataObject) -> None:
     np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.usefixtures("each_isa")
 @pytest.mark.parametrize("shape", [(21, 96, 128), (150, 64, 64)], ids=str)
 def test_native_is_reference_on_regions(shape: tuple[int, int, int]) -> None:
-    if native is None:
-        pytest.skip("the native extension is not built")
     logits = smooth_logits(*shape, seed=3)
     found, expected = (np.full((203, 391), 9, np.uint8) for _ in range(2))
     native.upsample_argmax(logits, 1.5, 0.0, 93.0, 128.0, found)

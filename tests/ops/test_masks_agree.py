@@ -16,10 +16,7 @@ NAN, INF = float("nan"), float("inf")
 SPECIAL = np.array([NAN, INF, -INF, 0.0, -0.0, 1e-40, 3e38, -3e38, 1.0], np.float32)
 
 
-@pytest.fixture(autouse=True)
-def _need_native() -> None:
-    if native is None:
-        pytest.skip("the native extension is not built")
+pytestmark = pytest.mark.usefixtures("each_isa")
 
 
 def draw_values(data: st.DataObject, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

@@ -9,13 +9,7 @@
 #include <cstring>
 #include <limits>
 
-#if !defined(EV_HD)
-#if defined(__CUDACC__)
-#define EV_HD __host__ __device__
-#else
-#define EV_HD
-#endif
-#endif
+#include "ev/isa.h"
 
 namespace ev {
 
@@ -24,13 +18,13 @@ struct Half {
     std::uint16_t bits;
 };
 
-EV_HD inline std::uint32_t bits_of(float value) {
+EV_INLINE std::uint32_t bits_of(float value) {
     std::uint32_t bits = 0;
     std::memcpy(&bits, &value, sizeof bits);
     return bits;
 }
 
-EV_HD inline float float_of(std::uint32_t bits) {
+EV_INLINE float float_of(std::uint32_t bits) {
     float value = 0.0F;
     std::memcpy(&value, &bits, sizeof value);
     return value;
@@ -38,18 +32,18 @@ EV_HD inline float float_of(std::uint32_t bits) {
 
 /// condition ? a : b in bit arithmetic: several conditions in a row turn into branches otherwise, and loops
 /// then do not vectorise.
-EV_HD inline float select(bool condition, float a, float b) {
+EV_INLINE float select(bool condition, float a, float b) {
     const std::uint32_t mask = 0U - static_cast<std::uint32_t>(condition);
     return float_of((bits_of(a) & mask) | (bits_of(b) & ~mask));
 }
 
-EV_HD inline float to_float(float value) {
+EV_INLINE float to_float(float value) {
     return value;
 }
 
 /// Exact. A half's exponent and mantissa, read as a float's, are 2^112 too small (biases 15 and 127);
 /// multiplying repairs normal and subnormal numbers alike. Infinities and NaN get a float's exponent instead.
-EV_HD inline float to_float(Half value) {
+EV_INLINE float to_float(Half value) {
     const std::uint32_t sign = (value.bits & 0x8000U) << 16;
     const std::uint32_t magnitude = (value.bits & 0x7fffU) << 13;
     const bool special = (value.bits & 0x7c00U) == 0x7c00U;
@@ -58,7 +52,7 @@ EV_HD inline float to_float(Half value) {
     return float_of(bits | sign);
 }
 
-EV_HD inline bool is_finite(float value) {
+EV_INLINE bool is_finite(float value) {
     return (bits_of(value) & 0x7f800000U) != 0x7f800000U;
 }
 
@@ -67,7 +61,7 @@ EV_HD inline bool is_finite(float value) {
 /// x = n ln 2 + r with |r| <= ln 2 / 2; exp(r) is its Taylor series to r^7 (relative error 6e-9, a tenth of
 /// half an ulp); 2^n is applied in two factors, so that subnormal results are rounded once and 2^128 does not
 /// overflow early. ln 2 is split in a part with few bits, whose product with n is exact, and the rest.
-EV_HD inline float exp_f32(float x) {
+EV_INLINE float exp_f32(float x) {
     constexpr float ln2_high = 0.693145751953125F;         // the first 16 bits of ln 2 and no more
     constexpr float ln2_low = 1.42860682030941723212e-6F;  // ln 2 - ln2_high
     constexpr float to_nearest = 12582912.0F;  // 1.5 * 2^23: adding it rounds to an integer, half to even
@@ -94,13 +88,13 @@ EV_HD inline float exp_f32(float x) {
 }
 
 /// 1 / (1 + exp(-x)) without overflow: the exponential is taken of -|x| only.
-EV_HD inline float sigmoid_f32(float x) {
+EV_INLINE float sigmoid_f32(float x) {
     const float z = exp_f32(float_of(bits_of(x) | 0x80000000U));
     return select(x < 0.0F, z, 1.0F) / (1.0F + z);
 }
 
 /// A key that sorts ascending where scores sort descending: -0 and 0 are equal, every NaN comes last.
-EV_HD inline std::uint32_t descending_key(float score) {
+EV_INLINE std::uint32_t descending_key(float score) {
     if (score != score) return 0xffffffffU;
     const std::uint32_t bits = bits_of(score + 0.0F);
     return (bits & 0x80000000U) != 0U ? bits : ~(bits | 0x80000000U);

@@ -21,17 +21,17 @@ struct Box {
     float x1, y1, x2, y2;
 };
 
-EV_HD inline Box box_from_center(float cx, float cy, float width, float height) {
+EV_INLINE Box box_from_center(float cx, float cy, float width, float height) {
     const float half_width = width * 0.5F;
     const float half_height = height * 0.5F;
     return {cx - half_width, cy - half_height, cx + half_width, cy + half_height};
 }
 
-EV_HD inline float box_area(const Box& box) {
+EV_INLINE float box_area(const Box& box) {
     return (box.x2 - box.x1) * (box.y2 - box.y1);
 }
 
-EV_HD inline float box_intersection(const Box& a, const Box& b) {
+EV_INLINE float box_intersection(const Box& a, const Box& b) {
     const float x1 = a.x1 > b.x1 ? a.x1 : b.x1;
     const float y1 = a.y1 > b.y1 ? a.y1 : b.y1;
     const float x2 = a.x2 < b.x2 ? a.x2 : b.x2;
@@ -42,7 +42,7 @@ EV_HD inline float box_intersection(const Box& a, const Box& b) {
 }
 
 /// Intersection over union in the order of operations of torchvision.ops.nms; NaN where two empty boxes meet.
-EV_HD inline float box_iou(float intersection, float area_a, float area_b) {
+EV_INLINE float box_iou(float intersection, float area_a, float area_b) {
     return intersection / (area_a + area_b - intersection);
 }
 
@@ -54,7 +54,7 @@ struct Gaussian {
     double determinant;
 };
 
-EV_HD inline Gaussian gaussian_of(const float* xywhr) {
+EV_INLINE Gaussian gaussian_of(const float* xywhr) {
     const double width = static_cast<double>(xywhr[2]);
     const double height = static_cast<double>(xywhr[3]);
     const double variance_w = width * width / 12.0;
@@ -75,7 +75,7 @@ EV_HD inline Gaussian gaussian_of(const float* xywhr) {
 constexpr double kProbIouEpsilon = 1e-7;
 
 /// The part of the Bhattacharyya distance that the centres cause: at least 0, no transcendental function.
-EV_HD inline double center_distance(const Gaussian& p, const Gaussian& q, double* joint_determinant) {
+EV_INLINE double center_distance(const Gaussian& p, const Gaussian& q, double* joint_determinant) {
     const double a = p.a + q.a;
     const double b = p.b + q.b;
     const double c = p.c + q.c;
@@ -89,7 +89,7 @@ EV_HD inline double center_distance(const Gaussian& p, const Gaussian& q, double
 
 /// 1 - the Hellinger distance of the two Gaussians, with the epsilons of the implementation that oriented
 /// YOLO models are trained and evaluated with.
-EV_HD inline double probabilistic_iou(const Gaussian& p, const Gaussian& q) {
+EV_INLINE double probabilistic_iou(const Gaussian& p, const Gaussian& q) {
     double joint = 0.0;
     const double centers = center_distance(p, q, &joint);
     const double shapes = 4.0 * std::sqrt(p.determinant * q.determinant) + kProbIouEpsilon;
@@ -106,13 +106,13 @@ struct ImageMap {
     float width, height;
 };
 
-EV_HD inline float to_image(float value, float shift, float gain, float size) {
+EV_INLINE float to_image(float value, float shift, float gain, float size) {
     const float moved = (value - shift) / gain;
     const float low = moved > 0.0F ? moved : 0.0F;
     return low < size ? low : size;
 }
 
-EV_HD inline Box to_image(const Box& box, const ImageMap& map) {
+EV_INLINE Box to_image(const Box& box, const ImageMap& map) {
     return {
         to_image(box.x1, map.left, map.gain_x, map.width), to_image(box.y1, map.top, map.gain_y, map.height),
         to_image(box.x2, map.left, map.gain_x, map.width), to_image(box.y2, map.top, map.gain_y, map.height)};
@@ -162,6 +162,8 @@ struct DenseRule {
     ClassFilter filter;
 };
 
+inline namespace EV_ISA {
+
 /// Hits of anchors [begin, end) in anchor order, classes ascending; `hits` holds (end - begin) of them, times
 /// num_classes with multi_label. Returns how many there are.
 template <class T>
@@ -182,6 +184,8 @@ std::size_t scan_softmax(const OutputView<T>& logits, float confidence, const Cl
 template <class T>
 std::size_t scan_sigmoid(const OutputView<T>& logits, float confidence, const ClassFilter& filter,
                          std::int64_t top_k, std::uint64_t* keys, Hit* hits);
+
+}  // namespace EV_ISA
 
 enum class BoxCoding : std::uint8_t {
     center,   // cx, cy, w, h to corners, times (scale_x, scale_y)
@@ -217,6 +221,8 @@ struct CandidateArrays {
     float* extra;
 };
 
+inline namespace EV_ISA {
+
 /// Writes the candidates of `hits` and moves the hits that have one to the front, in order; a hit whose box
 /// is not finite has none. Returns how many there are.
 template <class T>
@@ -230,6 +236,8 @@ void gather_extra(const OutputView<T>& output, const BoxRule& rule, std::int64_t
         extra[i] = to_float(output.at(anchor, rule.first_extra + i));
     }
 }
+
+}  // namespace EV_ISA
 
 // ---- Non-maximum suppression
 // ------------------------------------------------------------------------------------------
@@ -251,6 +259,8 @@ struct NmsJob {
 /// nms returned this: a class id was outside 0 to 2^31 - 1.
 constexpr std::ptrdiff_t kBadClassId = -1;
 
+inline namespace EV_ISA {
+
 /// Bytes of scratch, aligned to 64, that either kernel needs for `count` boxes.
 std::size_t nms_scratch_size(std::size_t count, std::size_t max_detections);
 
@@ -262,5 +272,7 @@ std::ptrdiff_t nms(const NmsJob& job, std::byte* scratch, std::int64_t* kept);
 
 /// The same for rotated boxes and probabilistic_iou.
 std::ptrdiff_t nms_rotated(const NmsJob& job, std::byte* scratch, std::int64_t* kept);
+
+}  // namespace EV_ISA
 
 }  // namespace ev

@@ -28,7 +28,7 @@ struct ChromaTerms {
     std::int32_t blue;
 };
 
-EV_HD inline ChromaTerms chroma_terms(const YuvCoefficients& k, int u, int v) {
+EV_INLINE ChromaTerms chroma_terms(const YuvCoefficients& k, int u, int v) {
     constexpr std::int32_t half = std::int32_t{1} << (kYuvBits - 1);
     const std::int32_t du = u - 128;
     const std::int32_t dv = v - 128;
@@ -36,12 +36,12 @@ EV_HD inline ChromaTerms chroma_terms(const YuvCoefficients& k, int u, int v) {
 }
 
 /// Luma below the code of black counts as black, as in OpenCV.
-EV_HD inline std::int32_t luma_term(const YuvCoefficients& k, int y) {
+EV_INLINE std::int32_t luma_term(const YuvCoefficients& k, int y) {
     const std::int32_t above = y - k.luma_offset;
     return (above < 0 ? 0 : above) * k.luma;
 }
 
-EV_HD inline std::uint8_t yuv_channel(std::int32_t luma, std::int32_t chroma) {
+EV_INLINE std::uint8_t yuv_channel(std::int32_t luma, std::int32_t chroma) {
     const std::int32_t value = (luma + chroma) >> kYuvBits;
     return static_cast<std::uint8_t>(value < 0 ? 0 : (value > 255 ? 255 : value));
 }
@@ -68,8 +68,12 @@ struct YuvJob {
     bool rgb;  // red first; else blue first
 };
 
+inline namespace EV_ISA {
+
 /// Writes every pixel of the output. The luma's width is even, and its height is the chroma's or twice that.
 /// Allocates nothing and throws nothing.
 void convert_yuv(const YuvJob& job);
+
+}  // namespace EV_ISA
 
 }  // namespace ev

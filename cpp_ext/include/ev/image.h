@@ -17,7 +17,7 @@ namespace ev {
 
 /// Luma of ITU-R BT.601 (0.299 R + 0.587 G + 0.114 B) in 15-bit fixed point, rounded: OpenCV's BGR2GRAY bit
 /// for bit.
-EV_HD inline std::uint8_t luma_bt601(int blue, int green, int red) {
+EV_INLINE std::uint8_t luma_bt601(int blue, int green, int red) {
     return static_cast<std::uint8_t>((blue * 3735 + green * 19235 + red * 9798 + (1 << 14)) >> 15);
 }
 
@@ -26,12 +26,12 @@ EV_HD inline std::uint8_t luma_bt601(int blue, int green, int red) {
 
 /// Source pixels per resized pixel. Not source / resized: OpenCV inverts a rounded quotient, and a product
 /// that lands on the other side of an integer picks another pixel.
-EV_HD inline double source_step(int source_size, int resized_size) {
+EV_INLINE double source_step(int source_size, int resized_size) {
     return 1.0 / (static_cast<double>(resized_size) / static_cast<double>(source_size));
 }
 
 /// Source index of resized index `index` under cv2.INTER_NEAREST.
-EV_HD inline int nearest_index(int index, double step, int source_size) {
+EV_INLINE int nearest_index(int index, double step, int source_size) {
     const double position = std::floor(static_cast<double>(index) * step);
     const double last = static_cast<double>(source_size - 1);
     return static_cast<int>(position < last ? position : last);
@@ -50,7 +50,7 @@ struct LinearTap {
 /// `exact_edge`: beyond the outermost centres OpenCV's horizontal pass gives all weight to the edge pixel,
 /// while its vertical pass reads the edge row twice with the two fractional weights. That is not the same:
 /// the vertical pass cuts two products, and weights rounded apart may add up to 2047 or 2049.
-EV_HD inline LinearTap linear_tap(int index, double step, int source_size, bool exact_edge) {
+EV_INLINE LinearTap linear_tap(int index, double step, int source_size, bool exact_edge) {
     const float position = static_cast<float>((static_cast<double>(index) + 0.5) * step - 0.5);
     int base = static_cast<int>(std::floor(position));
     float fraction = position - static_cast<float>(base);
@@ -69,14 +69,14 @@ EV_HD inline LinearTap linear_tap(int index, double step, int source_size, bool 
 
 /// Horizontal pass: at most 255 * 2048 / 16 = 32640, so the vertical pass works on 16 bits. The four bits
 /// that are cut here are cut by OpenCV too.
-EV_HD inline std::int16_t linear_horizontal(int first, int second, int weight_first, int weight_second) {
+EV_INLINE std::int16_t linear_horizontal(int first, int second, int weight_first, int weight_second) {
     return static_cast<std::int16_t>((first * weight_first + second * weight_second) >> 4);
 }
 
 /// Vertical pass: each product is cut to 16 bits before the sum (OpenCV's two roundings), then rounded to a
 /// pixel.
-EV_HD inline std::uint8_t linear_vertical(std::int16_t above, std::int16_t below, std::int16_t weight_above,
-                                          std::int16_t weight_below) {
+EV_INLINE std::uint8_t linear_vertical(std::int16_t above, std::int16_t below, std::int16_t weight_above,
+                                       std::int16_t weight_below) {
     const int sum = ((above * weight_above) >> 16) + ((below * weight_below) >> 16);
     return static_cast<std::uint8_t>((sum + 2) >> 2);
 }
@@ -89,13 +89,13 @@ constexpr std::int32_t kAntialiasOne = std::int32_t{1} << kAntialiasBits;
 constexpr std::int32_t kAntialiasHalf = std::int32_t{1} << (kAntialiasBits - 1);
 
 /// The triangle, of support 1.
-EV_HD inline double bilinear_weight(double x) {
+EV_INLINE double bilinear_weight(double x) {
     x = x < 0.0 ? -x : x;
     return x < 1.0 ? 1.0 - x : 0.0;
 }
 
 /// Keys' cubic convolution kernel with a = -0.5, of support 2 (R. Keys, IEEE Trans. ASSP 29(6), 1981).
-EV_HD inline double bicubic_weight(double x) {
+EV_INLINE double bicubic_weight(double x) {
     constexpr double a = -0.5;
     x = x < 0.0 ? -x : x;
     if (x < 1.0) return ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0;
@@ -114,7 +114,7 @@ struct AntialiasAxis {
     bool copies;  // the sizes are equal: Pillow skips the pass
 };
 
-EV_HD inline AntialiasAxis antialias_axis(int source_size, int resized_size, bool bicubic) {
+EV_INLINE AntialiasAxis antialias_axis(int source_size, int resized_size, bool bicubic) {
     AntialiasAxis axis{};
     axis.step = static_cast<double>(source_size) / static_cast<double>(resized_size);
     axis.stretch = axis.step < 1.0 ? 1.0 : axis.step;
@@ -126,14 +126,14 @@ EV_HD inline AntialiasAxis antialias_axis(int source_size, int resized_size, boo
 }
 
 /// Upper bound of the number of taps of one resized index.
-EV_HD inline int antialias_max_taps(const AntialiasAxis& axis) {
+EV_INLINE int antialias_max_taps(const AntialiasAxis& axis) {
     if (axis.copies) return 1;
     const int taps = static_cast<int>(std::ceil(axis.support)) * 2 + 1;
     return taps < axis.source_size ? taps : axis.source_size;
 }
 
 /// The first source index and the number of taps of resized index `index`.
-EV_HD inline void antialias_range(const AntialiasAxis& axis, int index, int* first, int* count) {
+EV_INLINE void antialias_range(const AntialiasAxis& axis, int index, int* first, int* count) {
     if (axis.copies) {
         *first = index;
         *count = 1;
@@ -151,8 +151,8 @@ EV_HD inline void antialias_range(const AntialiasAxis& axis, int index, int* fir
 
 /// The weights of resized index `index` in 22-bit fixed point (kAntialiasOne is one); returns through
 /// `weights` as many as antialias_range counts, and through `range` what it finds.
-EV_HD inline void antialias_weights(const AntialiasAxis& axis, int index, std::int32_t* weights, int* first,
-                                    int* count) {
+EV_INLINE void antialias_weights(const AntialiasAxis& axis, int index, std::int32_t* weights, int* first,
+                                 int* count) {
     antialias_range(axis, index, first, count);
     if (axis.copies) {
         weights[0] = kAntialiasOne;
@@ -177,7 +177,7 @@ EV_HD inline void antialias_weights(const AntialiasAxis& axis, int index, std::i
 
 /// A sum of weighted pixels, begun at kAntialiasHalf, as a pixel. The sum cannot overflow: the weights'
 /// absolute values add up to at most 1.5, and 255 * 1.5 * 2^22 < 2^31.
-EV_HD inline std::uint8_t antialias_pixel(std::int32_t sum) {
+EV_INLINE std::uint8_t antialias_pixel(std::int32_t sum) {
     const std::int32_t value = sum >> kAntialiasBits;
     return static_cast<std::uint8_t>(value < 0 ? 0 : (value > 255 ? 255 : value));
 }
@@ -203,6 +203,8 @@ struct ImageJob {
     const void* pad;    // (out.channels) elements
 };
 
+inline namespace EV_ISA {
+
 /// Bytes of scratch that write_image needs for `job`.
 std::size_t image_scratch_size(const ImageJob& job);
 
@@ -210,5 +212,7 @@ std::size_t image_scratch_size(const ImageJob& job);
 /// `scratch` holds image_scratch_size(job) bytes aligned to 64 and is this call's alone. Allocates nothing
 /// and throws nothing.
 void write_image(const ImageJob& job, std::byte* scratch);
+
+}  // namespace EV_ISA
 
 }  // namespace ev

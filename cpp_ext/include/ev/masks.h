@@ -32,8 +32,8 @@ struct ExactTap {
 };
 
 /// Bilinear with half-pixel centres (align_corners=False); positions outside the map take its border.
-EV_HD inline ExactTap exact_tap(std::int32_t index, double origin, double extent, std::int32_t size,
-                                std::int32_t source_size) {
+EV_INLINE ExactTap exact_tap(std::int32_t index, double origin, double extent, std::int32_t size,
+                             std::int32_t source_size) {
     const double center = (static_cast<double>(index) + 0.5) * extent / static_cast<double>(size);
     const double position = origin + center - 0.5;
     const double last = static_cast<double>(source_size - 1);
@@ -43,22 +43,22 @@ EV_HD inline ExactTap exact_tap(std::int32_t index, double origin, double extent
     return {first, first < source_size - 1 ? first + 1 : first, bounded - base};
 }
 
-EV_HD inline Tap bilinear_tap(std::int32_t index, double origin, double extent, std::int32_t size,
-                              std::int32_t source_size) {
+EV_INLINE Tap bilinear_tap(std::int32_t index, double origin, double extent, std::int32_t size,
+                           std::int32_t source_size) {
     const ExactTap tap = exact_tap(index, origin, extent, size, source_size);
     return {tap.first, tap.second, static_cast<float>(tap.weight)};
 }
 
 /// The source pixel that holds the centre of destination pixel `index`; outside the map, its border.
-EV_HD inline std::int32_t nearest_source(std::int32_t index, double origin, double extent, std::int32_t size,
-                                         std::int32_t source_size) {
+EV_INLINE std::int32_t nearest_source(std::int32_t index, double origin, double extent, std::int32_t size,
+                                      std::int32_t source_size) {
     const double position =
         std::floor(origin + (static_cast<double>(index) + 0.5) * extent / static_cast<double>(size));
     const double last = static_cast<double>(source_size - 1);
     return static_cast<std::int32_t>(position > 0.0 ? (position < last ? position : last) : 0.0);
 }
 
-EV_HD inline float blend(float first, float second, float weight) {
+EV_INLINE float blend(float first, float second, float weight) {
     return (1.0F - weight) * first + weight * second;
 }
 
@@ -77,6 +77,8 @@ struct LabelView {
     std::int32_t height, width;
     std::ptrdiff_t row_stride;
 };
+
+inline namespace EV_ISA {
 
 /// Bytes of scratch, aligned to 64, for upsample_argmax.
 template <class T, class L>
@@ -98,5 +100,7 @@ template <class L>
 void resize_labels(const L* map, std::int32_t height, std::int32_t width, std::ptrdiff_t row_stride,
                    std::ptrdiff_t column_stride, const Roi& roi, const LabelView<L>& labels,
                    std::int32_t* columns);
+
+}  // namespace EV_ISA
 
 }  // namespace ev

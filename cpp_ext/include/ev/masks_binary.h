@@ -26,7 +26,7 @@ struct AxisMap {
 };
 
 /// One bilinear resize: two taps.
-EV_HD inline void find_taps(const AxisMap& axis, std::int32_t index, Taps<2>* taps) {
+EV_INLINE void find_taps(const AxisMap& axis, std::int32_t index, Taps<2>* taps) {
     const Tap tap = bilinear_tap(index, axis.origin, axis.extent, axis.size, axis.source_size);
     taps->index[0] = tap.first;
     taps->index[1] = tap.second;
@@ -35,7 +35,7 @@ EV_HD inline void find_taps(const AxisMap& axis, std::int32_t index, Taps<2>* ta
 }
 
 /// Two resizes one after another are linear too: the two taps of each of the second one's two taps.
-EV_HD inline void find_taps(const AxisMap& axis, std::int32_t index, Taps<4>* taps) {
+EV_INLINE void find_taps(const AxisMap& axis, std::int32_t index, Taps<4>* taps) {
     const auto origin = static_cast<std::int32_t>(axis.origin);
     const auto extent = static_cast<std::int32_t>(axis.extent);
     const ExactTap outer = exact_tap(index, 0.0, axis.extent, axis.size, extent);
@@ -53,7 +53,7 @@ EV_HD inline void find_taps(const AxisMap& axis, std::int32_t index, Taps<4>* ta
 }
 
 template <int K>
-EV_HD inline bool same_sources(const Taps<K>& a, const Taps<K>& b) {
+EV_INLINE bool same_sources(const Taps<K>& a, const Taps<K>& b) {
     bool same = true;
     for (int k = 0; k < K; ++k) same = same && a.index[k] == b.index[k];
     return same;
@@ -76,6 +76,8 @@ struct MaskView {
     std::int32_t height, width;
 };
 
+inline namespace EV_ISA {
+
 /// Bytes of scratch, aligned to 64, for write_mask from a source of at most this size to a width of at most
 /// this.
 std::size_t mask_scratch_size(std::int32_t source_height, std::int32_t source_width, std::int32_t width);
@@ -86,5 +88,7 @@ std::size_t mask_scratch_size(std::int32_t source_height, std::int32_t source_wi
 template <class T, int K>
 void write_mask(const SourceView<T>& source, const Taps<K>* rows, const Taps<K>* columns, float threshold,
                 const MaskView& mask, std::byte* scratch);
+
+}  // namespace EV_ISA
 
 }  // namespace ev

@@ -19,7 +19,7 @@ struct Range {
 };
 
 /// The pixels p of [0, size) with first <= p < last.
-EV_HD inline Range pixels_between(float first, float last, std::int32_t size) {
+EV_INLINE Range pixels_between(float first, float last, std::int32_t size) {
     const float bound = static_cast<float>(size);
     const float low = std::ceil(first);
     const float high = std::ceil(last);
@@ -35,7 +35,7 @@ struct PrototypeAxis {
     float scale;
 };
 
-EV_HD inline float to_prototype(float value, const PrototypeAxis& axis) {
+EV_INLINE float to_prototype(float value, const PrototypeAxis& axis) {
     return static_cast<float>(static_cast<double>(value) * axis.gain + axis.offset) * axis.scale;
 }
 
@@ -62,6 +62,8 @@ struct ImageTaps {
     std::int32_t height, width;
 };
 
+inline namespace EV_ISA {
+
 /// The image's pixels that an object's mask can have, from its box x1, y1, x2, y2 in image pixels; `inside`
 /// is the part of the prototypes, of this size, that counts.
 template <int K>
@@ -77,5 +79,7 @@ std::size_t assemble_scratch_size(const PrototypeView<T>& prototypes, std::int32
 template <class T, int K>
 void assemble_mask(const PrototypeView<T>& prototypes, const float* coefficients, const Window& inside,
                    const ImageTaps<K>& taps, const Window& window, std::uint8_t* mask, std::byte* scratch);
+
+}  // namespace EV_ISA
 
 }  // namespace ev

@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "ev/isa.h"
+
 namespace ev {
 
 /// A mask, not 0 inside, at (top, left) of an image that is 0 elsewhere; rows contiguous. The image has less
@@ -19,6 +21,13 @@ struct CropView {
     std::int64_t image_height, image_width;
 };
 
+/// The most characters that a count takes in COCO's string: 33 bits with its sign, five a character.
+constexpr std::size_t kRleCharacters = 7;
+
+constexpr std::ptrdiff_t kBadRle = -1;
+
+inline namespace EV_ISA {
+
 /// How many run lengths the image has. `ends` holds crop.width + 1 and afterwards says, for encode_rle, where
 /// each column's begin.
 std::size_t count_runs(const CropView& crop, std::uint32_t* ends);
@@ -30,15 +39,12 @@ void encode_rle(const CropView& crop, std::uint32_t* ends, std::uint32_t* counts
 void decode_rle(const std::uint32_t* counts, std::size_t size, std::uint8_t* out, std::int64_t height,
                 std::int64_t width, std::ptrdiff_t row_stride);
 
-/// The most characters that a count takes in COCO's string: 33 bits with its sign, five a character.
-constexpr std::size_t kRleCharacters = 7;
-
 /// Writes COCO's string, at most kRleCharacters a count, and returns its length.
 std::size_t pack_rle(const std::uint32_t* counts, std::size_t size, char* text);
 
-constexpr std::ptrdiff_t kBadRle = -1;
-
 /// Writes the counts of COCO's string, at most one a character; returns how many, or kBadRle.
 std::ptrdiff_t unpack_rle(const char* text, std::size_t size, std::uint32_t* counts);
+
+}  // namespace EV_ISA
 
 }  // namespace ev

@@ -8,6 +8,8 @@
 
 namespace ev {
 
+inline namespace EV_ISA {
+
 /// float32 softmax over the middle axis of C-contiguous (outer, size, inner), the sum kept in double. A row
 /// with a NaN or a +infinity, or of -infinity alone, becomes NaN.
 template <class T>
@@ -21,5 +23,7 @@ void sigmoid(const T* logits, std::int64_t size, float* out);
 /// is below 2^32; `keys` is scratch of `size` entries.
 void top_k(const float* scores, std::int64_t size, std::int64_t k, std::uint64_t* keys, float* values,
            std::int64_t* indices);
+
+}  // namespace EV_ISA
 
 }  // namespace ev

@@ -1,15 +1,10 @@
-// Views of memory that the kernels read and write, and the macros the headers share. No ownership, no Python.
+// Views of memory that the kernels read and write. No ownership, no Python.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
-// The per-pixel arithmetic in these headers is compiled for the CPU and, under nvcc, for the GPU as well.
-#if defined(__CUDACC__)
-#define EV_HD __host__ __device__
-#else
-#define EV_HD
-#endif
+#include "ev/isa.h"
 
 namespace ev {
 

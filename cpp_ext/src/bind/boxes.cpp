@@ -20,7 +20,7 @@ nb::tuple gather(const OutputView<T>& output, const BoxRule& rule, Hit* hits, st
         nb::gil_scoped_release released;
         const std::size_t columns = rule.coding == BoxCoding::rotated ? 5 : 4;
         candidates.emplace(count, columns, static_cast<std::size_t>(rule.num_extra));
-        kept = gather_candidates(output, rule, hits, count, candidates->arrays);
+        kept = kernels().gather_candidates(output, rule, hits, count, candidates->arrays);
         hit_buffer.trim();
     }
     return candidates->to_python(kept);
@@ -106,7 +106,7 @@ nb::tuple decode_rows(const ReadArray& array, float confidence, const Allowed& a
         std::size_t count = 0;
         {
             nb::gil_scoped_release released;
-            count = scan_rows(output, confidence, filter, hits);
+            count = kernels().scan_rows(output, confidence, filter, hits);
         }
         result = gather(output, boxes, hits, count);
     });
@@ -131,11 +131,11 @@ nb::tuple decode_queries(const ReadArray& logits_array, const ReadArray& boxes_a
             static_cast<std::size_t>(top_k > 0 ? logits.anchors * logits.channels : logits.anchors);
         hits = hit_buffer.reserve(all + 1, 0);
         if (top_k == 0) {
-            count = scan_softmax(logits, confidence, filter, hits);
+            count = kernels().scan_softmax(logits, confidence, filter, hits);
         } else {
             auto* keys =
                 reinterpret_cast<std::uint64_t*>(key_scratch.reserve((all + 1) * sizeof(std::uint64_t)));
-            count = scan_sigmoid(logits, confidence, filter, top_k, keys, hits);
+            count = kernels().scan_sigmoid(logits, confidence, filter, top_k, keys, hits);
             key_scratch.trim();
         }
     });

@@ -41,8 +41,8 @@ nb::object nms_array(const ReadArray& boxes, const ReadArray& scores,
     std::ptrdiff_t found = 0;
     {
         nb::gil_scoped_release released;
-        std::byte* scratch = nms_scratch.reserve(nms_scratch_size(count, max_detections));
-        found = rotated ? nms_rotated(job, scratch, kept) : nms(job, scratch, kept);
+        std::byte* scratch = nms_scratch.reserve(kernels().nms_scratch_size(count, max_detections));
+        found = rotated ? kernels().nms_rotated(job, scratch, kept) : kernels().nms(job, scratch, kept);
         nms_scratch.trim();
     }
     require(found != kBadClassId, "class_ids must be 0 to 2147483647");
@@ -70,13 +70,13 @@ nb::tuple detect(const OutputView<T>& output, const DenseRule& scores, const Box
         arrays.scores = arrays.boxes + 4 * count;
         BoxRule without_extra = rule;
         without_extra.num_extra = 0;
-        job.count = gather_candidates(output, without_extra, hits, count, arrays);
+        job.count = kernels().gather_candidates(output, without_extra, hits, count, arrays);
         job.boxes = arrays.boxes;
         job.scores = arrays.scores;
         job.class_ids = class_agnostic ? nullptr : arrays.class_ids;
-        std::byte* scratch = nms_scratch.reserve(nms_scratch_size(job.count, job.max_detections));
+        std::byte* scratch = nms_scratch.reserve(kernels().nms_scratch_size(job.count, job.max_detections));
         // Decoders give no class id out of range, so this is never kBadClassId.
-        found = static_cast<std::size_t>(std::max<std::ptrdiff_t>(nms(job, scratch, kept), 0));
+        found = static_cast<std::size_t>(std::max<std::ptrdiff_t>(kernels().nms(job, scratch, kept), 0));
         const auto extras = static_cast<std::size_t>(rule.num_extra);
         result.emplace(found, 4, extras);
         for (std::size_t i = 0; i < found; ++i) {

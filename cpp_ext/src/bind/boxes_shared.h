@@ -8,7 +8,7 @@
 #include <utility>
 
 #include "arrays.h"
-#include "ev/boxes.h"
+#include "ev/kernels.h"
 
 namespace ev::bind {
 
@@ -139,7 +139,7 @@ Hit* scan_all(const OutputView<T>& output, const DenseRule& rule, std::size_t* c
     for (std::int64_t begin = 0; begin < output.anchors; begin += chunk) {
         const std::int64_t end = std::min(begin + chunk, output.anchors);
         hits = hit_buffer.reserve(*count + static_cast<std::size_t>(end - begin) * labels, *count);
-        *count += scan_dense(output, rule, begin, end, hits + *count);
+        *count += kernels().scan_dense(output, rule, begin, end, hits + *count);
     }
     return hits;
 }

@@ -1,9 +1,8 @@
-#include "ev/color.h"
-
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
 #include "bind.h"
+#include "ev/kernels.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -52,7 +51,7 @@ void convert(const Plane& y, const Plane& u, const Plane& v, const Pixels& out, 
     job.rgb = rgb;
 
     nb::gil_scoped_release release;
-    convert_yuv(job);
+    kernels().convert_yuv(job);
 }
 
 }  // namespace

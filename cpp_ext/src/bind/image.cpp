@@ -1,5 +1,3 @@
-#include "ev/image.h"
-
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 
@@ -7,6 +5,7 @@
 #include <limits>
 
 #include "bind.h"
+#include "ev/kernels.h"
 #include "thread_scratch.h"
 
 namespace nb = nanobind;
@@ -107,7 +106,7 @@ void write_image_into(const Image& image, const Out& out, const Table& table, co
 
     nb::gil_scoped_release release;
     thread_local Scratch scratch;
-    write_image(job, scratch.reserve(image_scratch_size(job)));
+    kernels().write_image(job, scratch.reserve(kernels().image_scratch_size(job)));
     scratch.trim();
 }
 

@@ -1,8 +1,7 @@
-#include "ev/masks.h"
-
 #include <limits>
 
 #include "bind.h"
+#include "ev/kernels.h"
 #include "masks_shared.h"
 #include "thread_scratch.h"
 
@@ -37,8 +36,8 @@ void upsample(const LogitsView<T>& logits, const Roi& roi, const WriteArray& out
     require(logits.classes - 1 <= static_cast<std::int64_t>(std::numeric_limits<L>::max()),
             "out's dtype cannot hold every class");
     nb::gil_scoped_release released;
-    std::byte* scratch = mask_scratch.reserve(upsample_scratch_size(logits, labels));
-    upsample_argmax(logits, roi, labels, scratch);
+    std::byte* scratch = mask_scratch.reserve(kernels().upsample_scratch_size(logits, labels));
+    kernels().upsample_argmax(logits, roi, labels, scratch);
     mask_scratch.trim();
 }
 
@@ -72,8 +71,8 @@ void resize(const ReadArray& map, const Roi& roi, const WriteArray& out) {
     nb::gil_scoped_release released;
     auto* columns = reinterpret_cast<std::int32_t*>(
         mask_scratch.reserve(static_cast<std::size_t>(labels.width) * sizeof(std::int32_t)));
-    resize_labels(from, height, width, static_cast<std::ptrdiff_t>(map.stride(0)),
-                  static_cast<std::ptrdiff_t>(map.stride(1)), roi, labels, columns);
+    kernels().resize_labels(from, height, width, static_cast<std::ptrdiff_t>(map.stride(0)),
+                            static_cast<std::ptrdiff_t>(map.stride(1)), roi, labels, columns);
 }
 
 void resize_labels_array(const ReadArray& map, double roi_y, double roi_x, double roi_height,

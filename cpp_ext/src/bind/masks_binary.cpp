@@ -1,9 +1,7 @@
 // Masks above a threshold, and instance masks.
-#include "ev/masks_binary.h"
-
 #include <optional>
 
-#include "ev/masks_instances.h"
+#include "ev/kernels.h"
 #include "masks_shared.h"
 #include "thread_scratch.h"
 
@@ -69,12 +67,12 @@ void upsample(const ReadArray& logits, std::uint8_t* out, const AxisMap& rows, c
     const std::ptrdiff_t mask_size = std::ptrdiff_t{rows.size} * columns.size;
     nb::gil_scoped_release released;
     std::byte* scratch =
-        row_scratch.reserve(mask_scratch_size(rows.source_size, columns.source_size, columns.size));
+        row_scratch.reserve(kernels().mask_scratch_size(rows.source_size, columns.source_size, columns.size));
     with_taps(rows, columns, [&](const auto& taps) {
         for (std::size_t i = 0; i < count; ++i, data += mask_stride, out += mask_size) {
             const SourceView<T> source{data, 0, 0, rows.source_size, columns.source_size, row_stride};
-            write_mask(source, taps.rows, taps.columns, threshold, MaskView{out, rows.size, columns.size},
-                       scratch);
+            kernels().write_mask(source, taps.rows, taps.columns, threshold,
+                                 MaskView{out, rows.size, columns.size}, scratch);
         }
     });
     row_scratch.trim();
@@ -133,12 +131,13 @@ void assemble(const PrototypeView<T>& prototypes, const float* coefficients, con
               std::size_t count, const CropRule& rule, const ImageTaps<K>& taps,
               std::optional<Crops>* result) {
     const std::size_t places_size = (count * sizeof(Place) + 63) / 64 * 64;
-    std::byte* memory = row_scratch.reserve(places_size + assemble_scratch_size(prototypes, taps.width));
+    std::byte* memory =
+        row_scratch.reserve(places_size + kernels().assemble_scratch_size(prototypes, taps.width));
     auto* places = reinterpret_cast<Place*>(memory);
     std::int64_t pixels = 0;
     for (std::size_t i = 0; i < count; ++i) {
-        places[i].window =
-            find_window(boxes + 4 * i, rule, taps, prototypes.height, prototypes.width, &places[i].inside);
+        places[i].window = kernels().find_window(boxes + 4 * i, rule, taps, prototypes.height,
+                                                 prototypes.width, &places[i].inside);
         pixels += places[i].window.area();
     }
     result->emplace(count, static_cast<std::size_t>(pixels));
@@ -149,8 +148,9 @@ void assemble(const PrototypeView<T>& prototypes, const float* coefficients, con
         crops.windows[i] = window;
         crops.offsets[i + 1] = crops.offsets[i] + window.area();
         if (window.area() == 0) continue;
-        assemble_mask(prototypes, coefficients + i * static_cast<std::size_t>(prototypes.count),
-                      places[i].inside, taps, window, crops.data + crops.offsets[i], memory + places_size);
+        kernels().assemble_mask(prototypes, coefficients + i * static_cast<std::size_t>(prototypes.count),
+                                places[i].inside, taps, window, crops.data + crops.offsets[i],
+                                memory + places_size);
     }
     row_scratch.trim();
     taps_scratch.trim();

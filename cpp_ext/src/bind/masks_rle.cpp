@@ -1,6 +1,5 @@
 // Run lengths of masks, and COCO's string of them.
-#include "ev/masks_rle.h"
-
+#include "ev/kernels.h"
 #include "masks_shared.h"
 #include "thread_scratch.h"
 
@@ -49,10 +48,10 @@ nb::object encode(const ReadArray& array, std::int64_t top, std::int64_t left, s
         nb::gil_scoped_release released;
         auto* ends = reinterpret_cast<std::uint32_t*>(
             run_scratch.reserve((static_cast<std::size_t>(crop.width) + 1) * sizeof(std::uint32_t)));
-        size = count_runs(crop, ends);
+        size = kernels().count_runs(crop, ends);
         block = std::make_unique<ResultBlock>(size * sizeof(std::uint32_t));
         counts = block->take<std::uint32_t>(size);
-        encode_rle(crop, ends, counts, size);
+        kernels().encode_rle(crop, ends, counts, size);
         run_scratch.trim();
     }
     return as_numpy(counts, size, block->release());
@@ -71,15 +70,15 @@ void decode(const ReadArray& counts, const WriteArray& out) {
     for (std::size_t i = 0; i < counts.size(); ++i) total += runs[i];
     require(total == static_cast<std::uint64_t>(height * width), "counts must sum to out's pixels");
     nb::gil_scoped_release released;
-    decode_rle(runs, counts.size(), static_cast<std::uint8_t*>(out.data()), height, width,
-               static_cast<std::ptrdiff_t>(out.stride(0)));
+    kernels().decode_rle(runs, counts.size(), static_cast<std::uint8_t*>(out.data()), height, width,
+                         static_cast<std::ptrdiff_t>(out.stride(0)));
 }
 
 nb::bytes pack(const ReadArray& counts) {
     require(counts.ndim() == 1, kCountsMessage);
     const auto* runs = elements<std::uint32_t>(counts, kCountsMessage);
     auto* text = reinterpret_cast<char*>(run_scratch.reserve(counts.size() * kRleCharacters));
-    const std::size_t length = pack_rle(runs, counts.size(), text);
+    const std::size_t length = kernels().pack_rle(runs, counts.size(), text);
     nb::bytes packed(text, length);
     run_scratch.trim();
     return packed;
@@ -88,7 +87,7 @@ nb::bytes pack(const ReadArray& counts) {
 nb::object unpack(const nb::bytes& text) {
     ResultBlock block(text.size() * sizeof(std::uint32_t));
     auto* counts = block.take<std::uint32_t>(text.size());
-    const std::ptrdiff_t found = unpack_rle(text.c_str(), text.size(), counts);
+    const std::ptrdiff_t found = kernels().unpack_rle(text.c_str(), text.size(), counts);
     if (found == kBadRle) return nb::none();
     return as_numpy(counts, static_cast<std::size_t>(found), block.release());
 }

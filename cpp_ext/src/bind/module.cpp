@@ -2,6 +2,7 @@
 
 NB_MODULE(_native, module) {
     module.doc() = "Native kernels of edgevision. Private: edgevision.ops validates and calls these.";
+    ev::bind::bind_runtime(module);
     ev::bind::bind_image(module);
     ev::bind::bind_color(module);
     ev::bind::bind_boxes(module);

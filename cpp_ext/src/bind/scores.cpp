@@ -1,7 +1,6 @@
-#include "ev/scores.h"
-
 #include "arrays.h"
 #include "bind.h"
+#include "ev/kernels.h"
 #include "thread_scratch.h"
 
 using namespace nanobind::literals;
@@ -26,7 +25,7 @@ void softmax_array(const ReadArray& logits, std::int64_t outer, std::int64_t siz
         const auto* from =
             elements<std::remove_const_t<std::remove_pointer_t<decltype(type)>>>(logits, kLogitsMessage);
         nb::gil_scoped_release released;
-        softmax(from, outer, size, inner, to);
+        kernels().softmax(from, outer, size, inner, to);
     });
 }
 
@@ -37,7 +36,7 @@ void sigmoid_array(const ReadArray& logits, const WriteArray& out) {
         const auto* from =
             elements<std::remove_const_t<std::remove_pointer_t<decltype(type)>>>(logits, kLogitsMessage);
         nb::gil_scoped_release released;
-        sigmoid(from, static_cast<std::int64_t>(logits.size()), to);
+        kernels().sigmoid(from, static_cast<std::int64_t>(logits.size()), to);
     });
 }
 
@@ -52,7 +51,7 @@ void top_k_array(const ReadArray& scores, std::int64_t k, const WriteArray& valu
             "values and indices must hold k, at most as many as there are scores");
     nb::gil_scoped_release released;
     auto* keys = reinterpret_cast<std::uint64_t*>(key_scratch.reserve((size + 1) * sizeof(std::uint64_t)));
-    top_k(from, static_cast<std::int64_t>(size), k, keys, to_values, to_indices);
+    kernels().top_k(from, static_cast<std::int64_t>(size), k, keys, to_values, to_indices);
     key_scratch.trim();
 }
 

@@ -2,6 +2,7 @@
 #include "ev/boxes.h"
 
 namespace ev {
+inline namespace EV_ISA {
 namespace {
 
 template <class T>
@@ -65,4 +66,5 @@ template std::size_t gather_candidates(const OutputView<float>&, const BoxRule&,
 template std::size_t gather_candidates(const OutputView<Half>&, const BoxRule&, Hit*, std::size_t,
                                        const CandidateArrays&);
 
+}  // namespace EV_ISA
 }  // namespace ev

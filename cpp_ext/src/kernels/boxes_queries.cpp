@@ -3,10 +3,12 @@
 #include <cmath>
 #include <limits>
 
+#include "ascending.h"
 #include "ev/boxes.h"
 #include "hit_writer.h"
 
 namespace ev {
+inline namespace EV_ISA {
 namespace {
 
 /// The sum of exp(logit - highest) over a query's classes, one by one in double. The exponentials of a chunk
@@ -88,8 +90,8 @@ std::size_t scan_sigmoid(const OutputView<T>& logits, float confidence, const Cl
         }
     }
     const std::size_t best = std::min(count, static_cast<std::size_t>(top_k));
-    if (best < count) std::nth_element(keys, keys + best, keys + count);
-    std::sort(keys, keys + best);
+    if (best < count) std::nth_element(keys, keys + best, keys + count, Ascending());
+    std::sort(keys, keys + best, Ascending());
     HitWriter writer{filter, hits};
     for (std::size_t i = 0; i < best; ++i) {
         const auto flat = static_cast<std::int64_t>(keys[i] & 0xffffffffU);
@@ -110,4 +112,5 @@ template std::size_t scan_softmax(const OutputView<Half>&, float, const ClassFil
 template std::size_t scan_sigmoid(const OutputView<Half>&, float, const ClassFilter&, std::int64_t,
                                   std::uint64_t*, Hit*);
 
+}  // namespace EV_ISA
 }  // namespace ev

@@ -6,6 +6,7 @@
 #include "hit_writer.h"
 
 namespace ev {
+inline namespace EV_ISA {
 namespace {
 
 // Anchors per block: a block's running maxima stay in L1, and its scores (80 classes: 160 KiB) in L2 for the
@@ -194,4 +195,5 @@ std::size_t scan_dense(const OutputView<T>& output, const DenseRule& rule, std::
 template std::size_t scan_dense(const OutputView<float>&, const DenseRule&, std::int64_t, std::int64_t, Hit*);
 template std::size_t scan_dense(const OutputView<Half>&, const DenseRule&, std::int64_t, std::int64_t, Hit*);
 
+}  // namespace EV_ISA
 }  // namespace ev

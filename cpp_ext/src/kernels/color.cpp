@@ -3,6 +3,7 @@
 #include <algorithm>
 
 namespace ev {
+inline namespace EV_ISA {
 namespace {
 
 // Pixels computed together: their terms stay in the first-level cache, and each loop below does one thing
@@ -84,4 +85,5 @@ void convert_yuv(const YuvJob& job) {
     }
 }
 
+}  // namespace EV_ISA
 }  // namespace ev

@@ -7,6 +7,7 @@
 #include "ev/boxes.h"
 
 namespace ev {
+inline namespace EV_ISA {
 
 /// Collects hits, leaving out those with an infinite score or an unwanted class.
 struct HitWriter {
@@ -20,4 +21,5 @@ struct HitWriter {
     }
 };
 
+}  // namespace EV_ISA
 }  // namespace ev

@@ -5,6 +5,7 @@
 #include "image_rows.h"
 
 namespace ev {
+inline namespace EV_ISA {
 namespace detail {
 
 Region::Region(const ImageJob& job)
@@ -194,4 +195,5 @@ void write_image(const ImageJob& job, std::byte* scratch) {
     }
 }
 
+}  // namespace EV_ISA
 }  // namespace ev

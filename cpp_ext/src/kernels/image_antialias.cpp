@@ -10,7 +10,9 @@
 
 #include "image_rows.h"
 
-namespace ev::detail {
+namespace ev {
+inline namespace EV_ISA {
+namespace detail {
 namespace {
 
 constexpr std::size_t kRingBytes = std::size_t{256} * 1024;
@@ -129,4 +131,6 @@ void write_antialias(const ImageJob& job, const Region& region, std::byte* scrat
     }
 }
 
-}  // namespace ev::detail
+}  // namespace detail
+}  // namespace EV_ISA
+}  // namespace ev

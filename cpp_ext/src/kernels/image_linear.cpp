@@ -5,7 +5,9 @@
 
 #include "image_rows.h"
 
-namespace ev::detail {
+namespace ev {
+inline namespace EV_ISA {
+namespace detail {
 namespace {
 
 struct Column {
@@ -112,4 +114,6 @@ void write_linear(const ImageJob& job, const Region& region, std::byte* scratch_
     }
 }
 
-}  // namespace ev::detail
+}  // namespace detail
+}  // namespace EV_ISA
+}  // namespace ev

@@ -7,7 +7,9 @@
 
 #include "ev/image.h"
 
-namespace ev::detail {
+namespace ev {
+inline namespace EV_ISA {
+namespace detail {
 
 /// Hands out 64-byte aligned pieces of the scratch; without a base it only counts them.
 class Arena {
@@ -67,4 +69,6 @@ void write_linear(const ImageJob& job, const Region& region, std::byte* scratch)
 std::size_t antialias_scratch_size(const ImageJob& job, const Region& region);
 void write_antialias(const ImageJob& job, const Region& region, std::byte* scratch);
 
-}  // namespace ev::detail
+}  // namespace detail
+}  // namespace EV_ISA
+}  // namespace ev

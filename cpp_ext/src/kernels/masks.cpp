@@ -6,6 +6,7 @@
 #include "scratch.h"
 
 namespace ev {
+inline namespace EV_ISA {
 namespace {
 
 // Source columns whose running maxima are worked on together, in L1.
@@ -283,4 +284,5 @@ EV_RESIZE(std::int32_t)
 EV_RESIZE(std::int64_t)
 #undef EV_RESIZE
 
+}  // namespace EV_ISA
 }  // namespace ev

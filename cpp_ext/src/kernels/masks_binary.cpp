@@ -5,6 +5,7 @@
 #include "scratch.h"
 
 namespace ev {
+inline namespace EV_ISA {
 namespace {
 
 // Of a source column and the rows that are read: all of it, some of it is above the threshold.
@@ -167,4 +168,5 @@ template void write_mask(const SourceView<Half>&, const Taps<2>*, const Taps<2>*
 template void write_mask(const SourceView<Half>&, const Taps<4>*, const Taps<4>*, float, const MaskView&,
                          std::byte*);
 
+}  // namespace EV_ISA
 }  // namespace ev

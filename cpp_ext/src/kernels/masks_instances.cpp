@@ -5,6 +5,7 @@
 #include "scratch.h"
 
 namespace ev {
+inline namespace EV_ISA {
 namespace {
 
 /// The least and the greatest source with a weight above 0, as a range. A tap always has one.
@@ -122,4 +123,5 @@ EV_ASSEMBLE(4)
 template std::size_t assemble_scratch_size(const PrototypeView<float>&, std::int32_t);
 template std::size_t assemble_scratch_size(const PrototypeView<Half>&, std::int32_t);
 
+}  // namespace EV_ISA
 }  // namespace ev

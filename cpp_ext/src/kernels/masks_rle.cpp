@@ -4,6 +4,7 @@
 #include <cstring>
 
 namespace ev {
+inline namespace EV_ISA {
 namespace {
 
 constexpr std::int64_t kWord = 8;
@@ -123,4 +124,5 @@ std::ptrdiff_t unpack_rle(const char* text, std::size_t size, std::uint32_t* cou
     return shift == 0 ? found : kBadRle;
 }
 
+}  // namespace EV_ISA
 }  // namespace ev

@@ -5,6 +5,7 @@
 #include "nms_order.h"
 
 namespace ev {
+inline namespace EV_ISA {
 namespace {
 
 // Kept boxes are compared in blocks of this many, without a branch inside, so that the loop vectorises.
@@ -154,4 +155,5 @@ std::ptrdiff_t nms(const NmsJob& job, std::byte* scratch, std::int64_t* kept) {
     return suppress_prefixes(job, by_class, count, keys, spare, by_rank, survives, kept, suppress);
 }
 
+}  // namespace EV_ISA
 }  // namespace ev

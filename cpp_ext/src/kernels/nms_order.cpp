@@ -4,6 +4,7 @@
 #include <utility>
 
 namespace ev {
+inline namespace EV_ISA {
 namespace {
 
 constexpr int kDigitBits = 8;
@@ -49,4 +50,5 @@ std::ptrdiff_t rank_boxes(const NmsJob& job, std::size_t columns, std::uint64_t*
     return static_cast<std::ptrdiff_t>(count);
 }
 
+}  // namespace EV_ISA
 }  // namespace ev

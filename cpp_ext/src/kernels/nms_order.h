@@ -9,6 +9,7 @@
 #include "scratch.h"
 
 namespace ev {
+inline namespace EV_ISA {
 
 /// Sorts by the upper 32 bits, equal ones in their present order.
 void sort_by_high_word(std::uint64_t* keys, std::uint64_t* spare, std::size_t count);
@@ -45,4 +46,5 @@ std::ptrdiff_t suppress_prefixes(const NmsJob& job, bool by_class, std::size_t c
     }
 }
 
+}  // namespace EV_ISA
 }  // namespace ev

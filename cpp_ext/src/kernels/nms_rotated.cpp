@@ -4,6 +4,7 @@
 #include "nms_order.h"
 
 namespace ev {
+inline namespace EV_ISA {
 namespace {
 
 /// Decides `probabilistic_iou > iou` for most pairs without a logarithm or an exponential.
@@ -75,4 +76,5 @@ std::ptrdiff_t nms_rotated(const NmsJob& job, std::byte* scratch, std::int64_t* 
     return suppress_prefixes(job, by_class, count, keys, spare, by_rank, survives, kept, suppress);
 }
 
+}  // namespace EV_ISA
 }  // namespace ev

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 
+#include "ascending.h"
+
 namespace ev {
+inline namespace EV_ISA {
 namespace {
 
 // Columns of a strided softmax that are worked on together, so that every step is a contiguous loop.
@@ -87,8 +90,8 @@ void top_k(const float* scores, std::int64_t size, std::int64_t k, std::uint64_t
         keys[i] =
             (static_cast<std::uint64_t>(descending_key(scores[i])) << 32) | static_cast<std::uint64_t>(i);
     }
-    if (k < size) std::nth_element(keys, keys + k, keys + size);
-    std::sort(keys, keys + k);
+    if (k < size) std::nth_element(keys, keys + k, keys + size, Ascending());
+    std::sort(keys, keys + k, Ascending());
     for (std::int64_t i = 0; i < k; ++i) {
         indices[i] = static_cast<std::int64_t>(keys[i] & 0xffffffffU);
         values[i] = scores[indices[i]];
@@ -100,4 +103,5 @@ template void softmax(const Half*, std::int64_t, std::int64_t, std::int64_t, flo
 template void sigmoid(const float*, std::int64_t, float*);
 template void sigmoid(const Half*, std::int64_t, float*);
 
+}  // namespace EV_ISA
 }  // namespace ev

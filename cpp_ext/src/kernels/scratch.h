@@ -4,6 +4,7 @@
 #include <cstddef>
 
 namespace ev {
+inline namespace EV_ISA {
 
 /// Hands out pieces aligned to 64 bytes, if the buffer is.
 class ScratchArena {
@@ -27,4 +28,5 @@ class ScratchArena {
     std::byte* next_;
 };
 
+}  // namespace EV_ISA
 }  // namespace ev

@@ -1,0 +1,30 @@
+"""Both implementations of the kernels: NumPy's, and the native one compiled for each instruction set of this processor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+import pytest
+
+from edgevision.ops._dispatch import native
+
+ISAS: tuple[str, ...] = tuple(native.available_isas()) if native is not None else ()
+IMPLEMENTATIONS = ("reference", *(ISAS or ("native",)))
+
+
+@contextmanager
+def implementation(name: str) -> Iterator[ModuleType | None]:
+    """The native module with the kernels of instruction set `name` ("native": the best), None for "reference"."""
+    if name == "reference":
+        yield None
+        return
+    if native is None:
+        pytest.skip("the native extension is not built")
+    before = native.current_isa()
+    native.select_isa(ISAS[-1] if name == "native" else name)
+    try:
+        yield native
+    finally:
+        native.select_isa(before)
