@@ -46,17 +46,17 @@ LIMITS: tuple[Limit, ...] = (
     Limit("top5", "fp32", 1.0, True, True, "ties apart, the same classes"),
     Limit("top5", "fp16", 1.0, True, True, "ties apart, the same classes"),
     Limit("top5", "int8", 0.95, True, False, "the fourth and fifth class are often within a few percent of the sixth"),
-    Limit("matched", "fp32", 1.0, True, True, "every object but for ties"),
+    Limit("matched", "fp32", 1.0, True, False, "every object but for ties; at random, neighbours tie all over"),
     Limit("matched", "fp16", 0.99, True, False, "one of a hundred may be suppressed by another neighbour"),
     Limit("matched", "int8", 0.95, True, False, "one of twenty, among them the half-hidden ones"),
-    Limit("box_px", "fp32", 0.05, False, True, "ten times the 0.01 px that decoding is held to, at 4K frames"),
+    Limit("box_px", "fp32", 0.05, False, False, "ten times the 0.01 px that decoding is held to, at 4K frames"),
     Limit("box_px", "fp16", 4.0, False, False, "half a pixel of a 640-pixel input is 2 in a full-HD frame"),
     Limit("score", "fp32", 1e-3, False, True, "of a softmax or sigmoid; measured 1e-6"),
     Limit("score", "fp16", 3e-2, False, False, "the rounding of what goes into a softmax or sigmoid"),
     Limit("mask_iou", "fp32", 0.999, True, True, "border pixels only"),
     Limit("mask_iou", "fp16", 0.98, True, False, "border pixels only, of small objects too"),
     Limit("mask_iou", "int8", 0.90, True, False, "a border one pixel wide around a small object"),
-    Limit("keypoint_px", "fp32", 0.05, False, True, "as box_px"),
+    Limit("keypoint_px", "fp32", 0.05, False, False, "as box_px"),
     Limit("keypoint_px", "fp16", 4.0, False, False, "as box_px"),
     Limit("pixels", "fp32", 0.9999, True, True, "ties along borders"),
     Limit("pixels", "fp16", 0.99, True, False, "borders"),
@@ -75,7 +75,8 @@ def limits_of(precision: str, random_weights: bool) -> tuple[Limit, ...]:
     """The limits that a form of this precision is held to.
 
     A network of random weights scores everything nearly alike: what changes its results at low precision is chance,
-    so there its tensors alone are judged.
+    so there its tensors alone are judged. Which of its objects suppresses its neighbour is chance at any precision: of
+    426 that a random YOLOv5 found, two differed in float32, where every value was within 4e-6 of the largest.
     """
     return tuple(one for one in LIMITS if one.precision == precision and (one.random or not random_weights))
 
