@@ -92,7 +92,8 @@ def yolo(
         tensor = output.astype(np.float16) if half else output
         values = tensor.astype(np.float32)
         options: dict[str, Any] = {"num_classes": classes, "confidence": confidence, "iou": iou}
-        arguments = (values, placement, classes, confidence, iou, multi_label)
+        # The others get the float16 output as it is: they convert it, or what they read of it.
+        arguments = (tensor, placement, classes, confidence, iou, multi_label)
 
         def ours() -> Candidates:
             return detect_yolo(tensor, placement, multi_label=multi_label, **options)
@@ -101,17 +102,17 @@ def yolo(
             found = detect_yolo(values, placement, multi_label=multi_label, **options)
             return found.boxes, found.scores, found.class_ids, found.extra
 
+        others = [
+            Contender("NumPy + NMSBoxesBatched", numpy_and_cv2(*arguments), SAME_BOXES),
+            Contender("torch + torchvision.ops", torch_and_torchvision(*arguments), SAME_BOXES),
+        ]
         if half:
-            others: tuple[Contender, ...] = (Contender("edgevision, float32", single, SAME_BOXES, "own"),)
-        else:
-            others = (
-                Contender("NumPy + NMSBoxesBatched", numpy_and_cv2(*arguments), SAME_BOXES),
-                Contender("torch + torchvision.ops", torch_and_torchvision(*arguments), SAME_BOXES),
-            )
-            if not multi_label:
-                others += (Contender("NumPy + supervision", numpy_and_supervision(*arguments), SAME_BOXES),)
+            others.append(Contender("edgevision, float32", single, SAME_BOXES, "own"))
+        elif not multi_label:
+            # Its table of all pairs would take seconds for an evaluation's thousands.
+            others.append(Contender("NumPy + supervision", numpy_and_supervision(*arguments), SAME_BOXES))
         # Every score is read, and of the other channels next to nothing.
-        return Case(ours, others, _bytes(tensor[4 : 4 + classes]))
+        return Case(ours, tuple(others), _bytes(tensor[4 : 4 + classes]))
 
     return make
 
@@ -244,4 +245,4 @@ ROWS = (
 
 
 if __name__ == "__main__":
-    main(__doc__, ROWS)
+    main("boxes", __doc__, ROWS)

@@ -66,7 +66,8 @@ def _with_numpy(suppress: Suppress) -> Callable[..., Callable[[], Found]]:
         multi_label: bool = False,
     ) -> Callable[[], Found]:
         def call() -> Found:
-            boxes, scores, ids, extra = _candidates(output, classes, confidence, multi_label)
+            single = output.astype(np.float32, copy=False)
+            boxes, scores, ids, extra = _candidates(single, classes, confidence, multi_label)
             kept = suppress(boxes, scores, ids, iou)[:300]
             return _to_image(boxes[kept], placement), scores[kept], ids[kept], extra[kept]
 
@@ -102,13 +103,14 @@ def torch_and_torchvision(
     multi_label: bool = False,
 ) -> Callable[[], Found]:
     """Tensors, and torchvision.ops.batched_nms."""
-    tensor = torch.from_numpy(output)
+    given = torch.from_numpy(output)
     (top, left), (gain_y, gain_x) = placement.offset_yx, placement.gain_yx
     height, width = placement.image_hw
     shift = torch.tensor([left, top, left, top], dtype=torch.float32)
     gain = torch.tensor([gain_x, gain_y, gain_x, gain_y], dtype=torch.float32)
 
     def call() -> Found:
+        tensor = given.float()
         scores = tensor[4 : 4 + classes]
         if multi_label:
             ids, anchors = torch.nonzero(scores > confidence, as_tuple=True)

@@ -57,6 +57,7 @@ class Contender:
 class Case:
     """One row at one size, ready to run. Calls may return the same buffer every time.
 
+    others: at least one of kind "peer".
     moved_bytes: what must be read once and written once at least, for the limit that memory sets.
     """
 

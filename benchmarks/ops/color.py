@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from case import Case, Contender, Row, apart, apart_on_average
 from command import main
-from image_peers import cv2_blob, cv2_letterbox, numpy_tensor
+from image_peers import as_half, cv2_blob, cv2_letterbox, numpy_tensor
 from inputs import nv12, photograph
 
 from edgevision.geometry import Placement, place_image
@@ -24,6 +24,7 @@ __all__ = ["ROWS"]
 OWN = "edgevision, float32"
 EQUAL = apart(0.0, "the same pixels")
 SAME_PIXELS = apart(1.2e-7, "the same pixels; p * (1 / 255) and p / 255 differ in float32's last bit")
+HALF = apart(4.9e-4, "the same pixels; float32's last bit may round to the next float16")
 SMALL_FIRST = apart_on_average(
     0.02, "chroma interpolated, and clipped to 0-255 after the resize instead of before"
 )
@@ -58,18 +59,22 @@ def tensor(dtype: Any, height: int = 1080, width: int = 1920) -> Callable[[bool]
         ours, out = _ours(frame, placement, dtype)
         # INTER_LINEAR reads at most two rows for each of the result, the chroma plane one for each two of them.
         read = int(min(rows, 2 * placement.resized_hw[0]) * columns * 1.5)
-        if dtype == np.float16:
-            own = Contender(OWN, _ours(frame, placement, np.float32)[0], AS_FLOAT16, "own")
-            return Case(ours, (own,), read + out.nbytes)
         bgr = np.empty((rows, columns, 3), np.uint8)
         letterboxed = cv2_letterbox(lambda: cv2.cvtColor(frame, cv2.COLOR_YUV2BGR_NV12, bgr), placement)
-        others = (
-            Contender("cvtColor + blobFromImage", cv2_blob(letterboxed), SAME_PIXELS),
-            Contender("cvtColor + NumPy", numpy_tensor(letterboxed), SAME_PIXELS),
-            Contender(
-                "planes resized, then cvtColor", _planes_first(frame, placement), SMALL_FIRST, "variant"
-            ),
-        )
+        blob, arrays = cv2_blob(letterboxed), numpy_tensor(letterboxed)
+        if dtype == np.float16:
+            others: tuple[Contender, ...] = (
+                Contender(OWN, _ours(frame, placement, np.float32)[0], AS_FLOAT16, "own"),
+                Contender("cvtColor + blobFromImage + torch", as_half(blob), HALF),
+                Contender("cvtColor + NumPy + torch", as_half(arrays), HALF),
+            )
+        else:
+            small_first = _planes_first(frame, placement)
+            others = (
+                Contender("cvtColor + blobFromImage", blob, SAME_PIXELS),
+                Contender("cvtColor + NumPy", arrays, SAME_PIXELS),
+                Contender("planes resized, then cvtColor", small_first, SMALL_FIRST, "variant"),
+            )
         return Case(ours, others, read + out.nbytes)
 
     return make
@@ -125,4 +130,4 @@ ROWS = (
 
 
 if __name__ == "__main__":
-    main(__doc__, ROWS)
+    main("color", __doc__, ROWS)

@@ -13,7 +13,10 @@ from case import Call, Case, MismatchError, Row
 
 from edgevision.bench import percentile
 
-__all__ = ["OURS", "check", "interleave", "run_row", "summarize"]
+__all__ = ["OURS", "check", "interleave", "leave_out_slow", "run_row", "summarize"]
+
+Samples = dict[str, list[float]]
+Skip = Callable[[int, Samples], set[str]]
 
 OURS = "edgevision"
 _SAMPLE_US = 50.0
@@ -21,7 +24,9 @@ _SAMPLE_US = 50.0
 _SLOW = 4.0
 """Contenders so many times slower than the fastest peer are timed in every tenth round only."""
 _FEWEST = 7
-"""Rounds that everybody is timed in at least."""
+"""Rounds that everybody is timed in."""
+_ROUNDS = 31
+"""Rounds that there are at least, however long they take."""
 
 
 def check(case: Case) -> dict[str, float]:
@@ -43,21 +48,23 @@ def interleave(
     calls: dict[str, Call],
     seconds: float,
     rng: random.Random,
-    skip: Callable[[int, dict[str, list[float]]], set[str]] = lambda index, samples: set(),
+    skip: Skip = lambda index, samples: set(),
+    rounds: int = _ROUNDS,
     clock: Callable[[], int] = time.perf_counter_ns,
-) -> dict[str, list[float]]:
-    """Microseconds a call, {name: one figure a round}: all in turn, in another order each round, for so long.
+) -> Samples:
+    """Microseconds a call, {name: one figure a round}: all in turn, in another order each round.
 
-    skip: names to leave out of a round, from its number and the samples so far.
+    It lasts `seconds` and at least so many rounds. skip: names to leave out of a round, from its number and the
+    samples so far. clock: nanoseconds.
     """
     inner = {name: _calls_a_sample(call, clock) for name, call in calls.items()}
-    samples: dict[str, list[float]] = {name: [] for name in calls}
+    samples: Samples = {name: [] for name in calls}
     order = list(calls)
     collecting = gc.isenabled()
     gc.disable()
     try:
         start, index = clock(), 0
-        while index < _FEWEST or clock() - start < seconds * 1e9:
+        while index < rounds or clock() - start < seconds * 1e9:
             left_out = skip(index, samples)
             rng.shuffle(order)
             for name in order:
@@ -83,36 +90,33 @@ def _calls_a_sample(call: Call, clock: Callable[[], int]) -> int:
     return max(1, math.ceil(_SAMPLE_US / max(shortest, 0.05)))
 
 
-def _slow_ones(
-    peers: Sequence[str], others: Sequence[str]
-) -> Callable[[int, dict[str, list[float]]], set[str]]:
-    """Leaves out, nine rounds of ten, what is far slower than the fastest peer: it is not what we compare with."""
+def leave_out_slow(case: Case) -> Skip:
+    """Leaves out, nine rounds of ten, what is far slower than the fastest peer: nobody will compare with it."""
+    others = [other.name for other in case.others]
+    peers = [other.name for other in case.others if other.kind == "peer"]
 
-    def skip(index: int, samples: dict[str, list[float]]) -> set[str]:
+    def skip(index: int, samples: Samples) -> set[str]:
         if index < _FEWEST or index % 10 == 0:
             return set()
-        fastest = min(min(samples[name]) for name in peers or others)
+        fastest = min(min(samples[name]) for name in peers)
         return {name for name in others if min(samples[name]) > _SLOW * fastest}
 
     return skip
 
 
 def run_row(
-    row: Row, seconds: float, copy_gb_s: float, *, seed: int = 0, small: bool = False
+    row: Row, seconds: float, copy_gb_s: float, *, rounds: int = _ROUNDS, small: bool = False
 ) -> dict[str, Any]:
-    """The row's entry in the JSON: equality checked, everybody timed in turn for about `seconds`."""
+    """The row's entry in the JSON: equality checked, everybody timed in turn for `seconds` or more."""
     case = row.make(small)
     distances = check(case)
     calls = {OURS: case.ours, **{other.name: other.call for other in case.others}}
-    peers = [other.name for other in case.others if other.kind == "peer"]
-    samples = interleave(
-        calls, seconds, random.Random(seed), _slow_ones(peers, [other.name for other in case.others])
-    )
+    samples = interleave(calls, seconds, random.Random(row.name), leave_out_slow(case), rounds)
     return summarize(row, case, distances, samples, copy_gb_s)
 
 
 def summarize(
-    row: Row, case: Case, distances: dict[str, float], samples: dict[str, list[float]], copy_gb_s: float
+    row: Row, case: Case, distances: dict[str, float], samples: Samples, copy_gb_s: float
 ) -> dict[str, Any]:
     """Percentiles, ratios and the limit out of the samples, microseconds."""
     ours = _percentiles(samples[OURS])
@@ -128,7 +132,7 @@ def summarize(
         }
         for other in case.others
     ]
-    peers = [other for other in others if other["kind"] == "peer"] or others
+    peers = [other for other in others if other["kind"] == "peer"]
     fastest = min(peers, key=lambda other: other["p50_us"])
     rival = next((other for other in others if other["name"] == row.rival), fastest)
     limit_us = case.moved_bytes / copy_gb_s / 1e3
@@ -150,6 +154,7 @@ def summarize(
 
 def _percentiles(samples: Sequence[float]) -> dict[str, Any]:
     return {
+        "min_us": min(samples),
         "p50_us": percentile(samples, 50),
         "p90_us": percentile(samples, 90),
         "p99_us": percentile(samples, 99),

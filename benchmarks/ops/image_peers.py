@@ -17,6 +17,7 @@ from edgevision.geometry import Placement
 __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "as_half",
     "blob_with_params",
     "cv2_blob",
     "cv2_letterbox",
@@ -97,6 +98,11 @@ def numpy_tensor(
         return scaled.astype(dtype, copy=False)
 
     return call
+
+
+def as_half(tensor: Pixels) -> Callable[[], np.ndarray]:
+    """Converted to float16 with torch, which has the processor's instructions for it."""
+    return lambda: torch.from_numpy(tensor()).half().numpy()
 
 
 def torchvision_letterbox(

@@ -213,4 +213,4 @@ ROWS = (
 
 
 if __name__ == "__main__":
-    main(__doc__, ROWS)
+    main("masks", __doc__, ROWS)

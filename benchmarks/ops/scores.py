@@ -102,4 +102,4 @@ ROWS = (
 
 
 if __name__ == "__main__":
-    main(__doc__, ROWS)
+    main("scores", __doc__, ROWS)

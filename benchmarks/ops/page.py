@@ -1,0 +1,165 @@
+"""docs/ops_benchmark.md out of the figures."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+__all__ = ["page_markdown", "write_page"]
+
+_HEAD = """# Kernels beside the libraries they stand in for
+
+Made by `benchmarks/ops/run_all.py`, which writes this page from `benchmarks/ops/figures.json`. Nothing in it is typed by
+hand. Before a row is timed, every contender's result is compared with ours; the table at the end says how near it came.
+
+- Ours and every contender run in turn, in another order each round, in one process. Times are of one call, Python included.
+- Ours writes into buffers that are there, as a model's input buffers are; so does a peer that can be given one.
+- **Ratio**: the fastest peer's median over ours. **Goal**: what was set before the work was done, and what was reached of
+  it; where it names a rival that is not the fastest peer, the rival is given.
+- **Limit**: the bytes that must be read and written once, over the speed of a long copy measured in the same run. Inputs
+  that a processor's cache holds can beat it.
+"""
+
+
+def write_page(
+    path: Path, found: dict[str, Any], chart: Path | None, sweep: dict[str, Any] | None, sweep_chart: Path
+) -> None:
+    """The page, with links to the charts relative to it."""
+    links = [os.path.relpath(one, path.parent) if one else None for one in (chart, sweep_chart)]
+    path.write_text(page_markdown(found, links[0], sweep, links[1]), encoding="ascii")
+
+
+def page_markdown(
+    found: dict[str, Any],
+    chart: str | None = None,
+    sweep: dict[str, Any] | None = None,
+    sweep_chart: str | None = None,
+) -> str:
+    """The page: the machine, a table for each number of threads, the sweep, every contender."""
+    runs = found["runs"]
+    lines = [_HEAD, *_machine(found), ""]
+    if chart:
+        lines += [f"![How many times faster than the fastest peer]({chart})", ""]
+    for run in runs:
+        lines += _run_table(run, runs[0]["cases"] if run is not runs[0] else [])
+    if sweep is not None:
+        lines += _sweep(sweep, sweep_chart)
+    for run in runs:
+        lines += _contenders(run)
+    return "\n".join(lines) + "\n"
+
+
+def _machine(found: dict[str, Any]) -> list[str]:
+    machine = found["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    kernels = machine["kernels"] + (f", {machine['isa']}" if machine["isa"] else "")
+    if machine["isas"]:
+        kernels += f" (of {', '.join(machine['isas'])})"
+    return [
+        f"{machine['processor']}, {machine['cpus']} logical processors, {machine['system']}. Kernels: {kernels}. "
+        f"Python {machine['python']}, {versions}."
+    ]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _run_table(run: dict[str, Any], alone: Sequence[dict[str, Any]]) -> list[str]:
+    """The rows of one number of threads; alone: the cases of one thread, to say what more threads gave."""
+    speeds = ", ".join(f"{name} {speed:.1f}" for name, speed in run["bandwidth_gb_s"].items())
+    head = [
+        "row",
+        "work",
+        "p50 ms",
+        "p90 ms",
+        "fastest peer",
+        "its p50 ms",
+        "ratio",
+        "goal",
+        "limit ms",
+        "of it",
+    ]
+    if alone:
+        head.append("one thread's p50 over it")
+    before = {case["name"]: case["ours"]["p50_us"] for case in alone}
+    lines = [f"## {_threads(run)}", "", f"Memory, GB/s: {speeds}.", "", _line(head), "|" + "---|" * len(head)]
+    for case in run["cases"]:
+        ours = case["ours"]
+        cells = [
+            f"`{case['name']}`",
+            case["what"],
+            _ms(ours["p50_us"]),
+            _ms(ours["p90_us"]),
+            case["fastest"],
+            _ms(ours["p50_us"] * case["ratio"]),
+            f"**{case['ratio']:.2f}**",
+            _goal(case),
+            _ms(case["limit_us"]),
+            f"{case['share_of_limit']:.0%}",
+        ]
+        if alone:
+            cells.append(f"{before[case['name']] / ours['p50_us']:.2f}" if case["name"] in before else "")
+        lines.append(_line(cells))
+    return [*lines, ""]
+
+
+def _threads(run: dict[str, Any]) -> str:
+    return "One thread" if run["threads"] == 1 else f"{run['threads']} threads"
+
+
+def _goal(case: dict[str, Any]) -> str:
+    if case["goal"] is None:
+        return ""
+    rival = "" if case["rival"] == case["fastest"] else f" ({case['rival']})"
+    return f"{case['reached']:.2f} of {case['goal']:g}{rival}"
+
+
+def _ms(microseconds: float) -> str:
+    """Milliseconds to three digits."""
+    value = microseconds / 1e3
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}" if value >= 0.1 else f"{value:.4f}"
+
+
+def _sweep(sweep: dict[str, Any], chart: str | None) -> list[str]:
+    from sweep import SLOWER, find_slower
+
+    slower = find_slower(sweep["lines"])
+    count = sum(len(line["points"]) for line in sweep["lines"])
+    lines = ["## Every size", ""]
+    if chart:
+        lines += [f"![Nanoseconds a pixel from 64x64 to 8K]({chart})", ""]
+    lines.append(
+        f"Made by `benchmarks/ops/sweep.py`: {count} points on one thread. Ours counts as slower where it takes more than "
+        f"{SLOWER:g} times as long."
+    )
+    found = [f"- {one}" for one in slower] or ["", "Nowhere slower."]
+    return [*lines, *found, ""]
+
+
+def _contenders(run: dict[str, Any]) -> list[str]:
+    head = ["row", "contender", "p50 ms", "p90 ms", "n", "ratio", "away", "accepted", "because"]
+    lines = [f"## Every contender, {_threads(run).lower()}", "", _line(head), "|" + "---|" * len(head)]
+    for case in run["cases"]:
+        ours = case["ours"]
+        cells = [
+            f"`{case['name']}`",
+            "**edgevision**",
+            _ms(ours["p50_us"]),
+            _ms(ours["p90_us"]),
+            str(ours["n"]),
+        ]
+        lines.append(_line([*cells, "", "", "", ""]))
+        for other in case["others"]:
+            name = f"{other['name']} (a variant)" if other["kind"] == "variant" else other["name"]
+            cells = ["", name, _ms(other["p50_us"]), _ms(other["p90_us"]), str(other["n"])]
+            cells += [
+                f"{other['ratio']:.2f}",
+                f"{other['distance']:.2g}",
+                f"{other['accepted']:.2g}",
+                other["why"],
+            ]
+            lines.append(_line(cells))
+    return [*lines, ""]
