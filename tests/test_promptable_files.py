@@ -38,6 +38,37 @@ def test_a_folder_opens_as_a_promptable_model(tmp_path: Path, backend: str) -> N
         )
 
 
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize(
+    ("dtype", "image_dtype"), [("float16", "float16"), ("float16", "uint8"), ("float32", "uint8")]
+)
+def test_halves_and_bytes_from_end_to_end(tmp_path: Path, backend: str, dtype: str, image_dtype: str) -> None:
+    pytest.importorskip(backend, reason=f"{backend} is not installed")
+    folders = [tmp_path / "float32", tmp_path / "other"]
+    for folder in folders:
+        folder.mkdir()
+    image = np.full((48, 80, 3), 51, np.uint8)
+    answers = []
+    for folder, kinds in zip(folders, [("float32", "float32"), (dtype, image_dtype)], strict=True):
+        with ev.load(write_promptable(folder, *kinds), backend=backend, threads=1) as model:
+            assert model.spec.inputs[0].dtype == kinds[1]
+            model.set_image(image)
+            answers.append(model.predict(points=[[20, 30]]))
+    expected, found = answers
+    assert found.low_res_logits.dtype == found.iou.dtype == np.float32
+    # The pixels' mean is added to each IoU: 51 / 255 where the spec scales them, 51 where bytes go in as they are.
+    brightness = 3 * (51 - 51 / 255) if image_dtype == "uint8" else 0.0
+    step = 2.0**-11 if dtype == "float16" else 1e-6  # of numbers from 1 to 2, relative
+    np.testing.assert_allclose(found.iou, expected.iou + brightness, rtol=2 * step)
+    np.testing.assert_allclose(
+        found.low_res_logits, expected.low_res_logits, atol=64 * step
+    )  # distances to 90
+    for mask, wanted in zip(found.masks, expected.masks, strict=True):
+        assert (
+            np.count_nonzero(mask != wanted) <= 2
+        )  # a border pixel whose distance is a half's rounding away
+
+
 def test_clones_serve_threads_of_their_own(tmp_path: Path) -> None:
     with ev.load(write_promptable(tmp_path)) as model:
         model.set_image(np.full_like(IMAGE, 255))

@@ -14,17 +14,27 @@ CANVAS, LOW = 64, 16
 RADII = (4.0, 8.0, 16.0, 32.0)
 
 
-def write_promptable(folder: Path) -> Path:
-    """The folder, once model.onnx and decoder.onnx are in it. Skips the test without the package onnx."""
+def write_promptable(folder: Path, dtype: str = "float32", image_dtype: str = "") -> Path:
+    """The folder, once model.onnx and decoder.onnx are in it. Skips the test without the package onnx.
+
+    dtype: "float32" or "float16", what both networks take, compute in and give. image_dtype: of the image alone.
+    """
     onnx = pytest.importorskip("onnx", reason="onnx is not installed")
-    make, floats = onnx.helper, onnx.TensorProto.FLOAT
+    make, kinds = onnx.helper, {"float32": 1, "float16": 10, "uint8": 2}
+    image_dtype = image_dtype or dtype
 
     def save(name: str, nodes: list, inputs: dict, outputs: dict, weights: dict) -> None:
         tensors = [
-            [make.make_tensor_value_info(key, floats, shape) for key, shape in group.items()]
+            [
+                make.make_tensor_value_info(key, kinds[image_dtype if key == "images" else dtype], shape)
+                for key, shape in group.items()
+            ]
             for group in (inputs, outputs)
         ]
-        constants = [onnx.numpy_helper.from_array(value, key) for key, value in weights.items()]
+        constants = [
+            onnx.numpy_helper.from_array(value.astype(dtype) if value.dtype.kind == "f" else value, key)
+            for key, value in weights.items()
+        ]
         graph = make.make_graph(nodes, "tiny", *tensors, constants)
         # IR version 8 is what onnxruntime 1.17, the oldest supported one, reads.
         model = make.make_model(graph, opset_imports=[make.make_opsetid("", 17)], ir_version=8)
@@ -33,7 +43,10 @@ def write_promptable(folder: Path) -> Path:
     node = make.make_node
     save(
         "model.onnx",
-        [node("ReduceMean", ["images"], ["image_embeddings"], axes=[2, 3], keepdims=0)],
+        [
+            node("Cast", ["images"], ["pixels"], to=kinds[dtype]),
+            node("ReduceMean", ["pixels"], ["image_embeddings"], axes=[2, 3], keepdims=0),
+        ],
         {"images": [1, 3, CANVAS, CANVAS]},
         {"image_embeddings": [1, 3]},
         {},
@@ -69,7 +82,8 @@ def write_promptable(folder: Path) -> Path:
             "overlaps": np.array([[0.5, 0.6, 0.9, 0.7]], np.float32),
         },
     )
-    image = ImageInput(size_hw=(CANVAS, CANVAS), resize="stretch")
+    scale = {"scale": 1.0} if image_dtype == "uint8" else {}
+    image = ImageInput(size_hw=(CANVAS, CANVAS), resize="stretch", dtype=image_dtype, **scale)
     write_spec(
         folder / "model.onnx", ModelSpec(task="promptable", inputs=(image,), decoder=Decoder(name="sam"))
     )
