@@ -1,6 +1,7 @@
 """Raw detector output to boxes, beside NumPy + cv2.dnn, torch + torchvision.ops and supervision.
 
-python benchmarks/ops/boxes.py [--only NAME ...] [--seconds S] [--threads N ...] [--json FILE]
+python benchmarks/ops/boxes.py [--only NAME ...] [--seconds S] [--threads N ...] [--isa NAME ...]
+                                   [--json FILE]
 """
 
 from __future__ import annotations

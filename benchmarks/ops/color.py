@@ -1,6 +1,7 @@
 """Camera YUV to pixels and to input tensors, beside cv2.
 
-python benchmarks/ops/color.py [--only NAME ...] [--seconds S] [--threads N ...] [--json FILE]
+python benchmarks/ops/color.py [--only NAME ...] [--seconds S] [--threads N ...] [--isa NAME ...]
+                                   [--json FILE]
 """
 
 from __future__ import annotations

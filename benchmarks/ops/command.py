@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from case import Row
 from harness import run_row
-from machine import describe_machine, measure_bandwidth, set_threads
+from machine import describe_machine, measure_bandwidth, select_isa, set_threads
 from report import row_lines, table_head, write_json
 
 __all__ = ["Families", "add_options", "main", "measure"]
@@ -19,7 +21,7 @@ Families = Mapping[str, Sequence[Row]]
 
 
 def add_options(parser: argparse.ArgumentParser, rows: Sequence[Row]) -> None:
-    """--only, --seconds, --threads."""
+    """--only, --seconds, --threads, --isa."""
     names = [row.name for row in rows]
     listed = f"these rows alone; of {', '.join(names)}"
     parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=listed)
@@ -29,34 +31,37 @@ def add_options(parser: argparse.ArgumentParser, rows: Sequence[Row]) -> None:
     parser.add_argument(
         "--threads", type=int, nargs="+", default=[1], metavar="N", help="a run for each (default: 1)"
     )
+    help = "a run for each instruction set, of edgevision._native.available_isas() (default: the one in use)"
+    parser.add_argument("--isa", nargs="+", default=[None], metavar="NAME", help=help)
 
 
 def measure(
-    families: Families,
-    seconds: float,
-    threads: Sequence[int],
-    *,
-    only: Sequence[str] | None = None,
-    small: bool = False,
+    families: Families, options: argparse.Namespace, show: Callable[[str], None] = print
 ) -> dict[str, Any]:
-    """What the JSON holds: the machine, and for each number of threads the memory's speed and the rows.
+    """What the JSON holds: the machine, and for each instruction set and number of threads a run of the rows.
 
-    Prints each row as soon as it is done. Raises MismatchError where a contender computes something else.
+    options: what add_options adds. Shows each row as soon as it is done. Raises MismatchError where a contender
+    computes something else.
     """
+    chosen = [
+        (family, row)
+        for family, rows in families.items()
+        for row in rows
+        if options.only is None or row.name in options.only
+    ]
     runs = []
-    for count in threads:
-        set_threads(count)
-        bandwidth = measure_bandwidth(count)
-        print(table_head(count, bandwidth), flush=True)
-        cases = []
-        for family, rows in families.items():
-            for row in rows:
-                if only is None or row.name in only:
-                    case = run_row(row, seconds, bandwidth["copy"], small=small)
-                    cases.append({"family": family, **case})
-                    print("\n".join(row_lines(case)), flush=True)
-        runs.append({"threads": count, "bandwidth_gb_s": bandwidth, "cases": cases})
-    return {"benchmark": "ops", "machine": describe_machine(), "seconds_a_row": seconds, "runs": runs}
+    for isa, threads in product(options.isa, options.threads):
+        run = {"isa": select_isa(isa), "threads": threads}
+        set_threads(threads)
+        run["bandwidth_gb_s"] = measure_bandwidth(threads)
+        show(table_head(run))
+        run["cases"] = []
+        for family, row in chosen:
+            case = run_row(row, options.seconds, run["bandwidth_gb_s"]["copy"])
+            run["cases"].append({"family": family, **case})
+            show("\n".join(row_lines(case)))
+        runs.append(run)
+    return {"benchmark": "ops", "machine": describe_machine(), "seconds_a_row": options.seconds, "runs": runs}
 
 
 def main(family: str, doc: str | None, rows: Sequence[Row]) -> None:
@@ -65,7 +70,7 @@ def main(family: str, doc: str | None, rows: Sequence[Row]) -> None:
     add_options(parser, rows)
     parser.add_argument("--json", type=Path, help="file to write all figures to")
     options = parser.parse_args()
-    found = measure({family: rows}, options.seconds, options.threads, only=options.only)
+    found = measure({family: rows}, options, show=partial(print, flush=True))
     if options.json:
         write_json(options.json, found)
         print(f"wrote {options.json}", file=sys.stderr)

@@ -1,6 +1,7 @@
 """Camera image to input tensor: resize, place, reorder, normalise, beside cv2, NumPy, torchvision and Pillow.
 
-python benchmarks/ops/image.py [--only NAME ...] [--seconds S] [--threads N ...] [--json FILE]
+python benchmarks/ops/image.py [--only NAME ...] [--seconds S] [--threads N ...] [--isa NAME ...]
+                                   [--json FILE]
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from image_peers import (
     blob_with_params,
     cv2_blob,
     cv2_letterbox,
+    cv2_split,
     numpy_tensor,
     pillow_crop,
     pillow_letterbox,
+    sam_torchvision,
     torchvision_crop,
     torchvision_letterbox,
     torchvision_pil_crop,
@@ -30,7 +33,7 @@ from inputs import photograph
 from PIL import Image
 
 from edgevision.geometry import Placement, place_image
-from edgevision.ops.image import PixelMap, image_to_tensor
+from edgevision.ops.image import PixelMap, image_to_tensor, images_to_tensor
 
 __all__ = ["ROWS", "bytes_to_move"]
 
@@ -96,6 +99,7 @@ def letterbox(height: int, width: int) -> Callable[[bool], Case]:
             Contender("cv2 + blobFromImage", cv2_blob(pixels), SAME_PIXELS),
             _with_params(image, placement),
             Contender("cv2 + NumPy", numpy_tensor(pixels), SAME_PIXELS),
+            Contender("cv2.split + NumPy", cv2_split(pixels, np.empty_like(out)), SAME_PIXELS),
             Contender("torchvision tensor", torchvision_letterbox(image, placement), ONE_OFF),
             Contender("Pillow + NumPy", pillow_letterbox(image, placement), ANTIALIASED, "variant"),
         )
@@ -110,6 +114,31 @@ def _with_params(image: np.ndarray, placement: Placement) -> Contender:
     agrees = placement.resized_hw == tuple(int(side * ratio) for side in placement.image_hw)
     call, name = blob_with_params(image, placement), "cv2 blobFromImageWithParams"
     return Contender(name, call, SAME_PIXELS) if agrees else Contender(name, call, TRUNCATED, "variant")
+
+
+def letterbox_batch(count: int) -> Callable[[bool], Case]:
+    """So many 1080p cameras into one batch."""
+
+    def make(small: bool) -> Case:
+        rows, columns, canvas = _shrunk(small, 1080, 1920, 640)
+        placement = place_image((rows, columns), (canvas, canvas))
+        # Copies, so that no two of them share a cache line.
+        frames = [photograph(rows, columns).copy() for _ in range(count)]
+        out = np.empty((count, 3, canvas, canvas), np.float32)
+        letterboxed = [cv2_letterbox(frame, placement) for frame in frames]
+        arrays = [cv2_split(pixels, one) for pixels, one in zip(letterboxed, np.empty_like(out), strict=True)]
+
+        def with_blob() -> np.ndarray:
+            return cv2.dnn.blobFromImages([pixels() for pixels in letterboxed], 1 / 255, swapRB=True)
+
+        others = (
+            Contender("cv2 + blobFromImages", with_blob, SAME_PIXELS),
+            Contender("cv2.split + NumPy", lambda: np.stack([array() for array in arrays]), SAME_PIXELS),
+        )
+        moved = count * bytes_to_move(placement, 3, out[0])
+        return Case(lambda: images_to_tensor(frames, [placement] * count, out), others, moved)
+
+    return make
 
 
 def letterbox_float16(height: int, width: int) -> Callable[[bool], Case]:
@@ -222,6 +251,24 @@ def imagenet(
     return make
 
 
+def segment_anything(small: bool) -> Case:
+    """1080p, longest side to 1024, padded with what becomes 0."""
+    rows, columns, side = _shrunk(small, 1080, 1920, 1024)
+    image = photograph(rows, columns)
+    canvas = (side, side)
+    placement = place_image((rows, columns), canvas, mode="longest_side_pad", pad_placement="bottom_right")
+    ours, out = _ours(
+        image,
+        placement,
+        filter="bilinear_antialias",
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        pad_value=[255 * mean for mean in IMAGENET_MEAN],
+    )
+    peer = Contender("torchvision tensor", sam_torchvision(image, placement), ONE_OFF_NORMALIZED)
+    return Case(ours, (peer,), bytes_to_move(placement, 3, out, "bilinear"))
+
+
 ROWS = (
     # What nearly every YOLO deployment does with a Full HD camera.
     Row("letterbox_1080p", "1080p -> 640x640 float32 NCHW, INTER_LINEAR", 4, letterbox(1080, 1920)),
@@ -233,6 +280,10 @@ ROWS = (
     Row("letterbox_320x240", "320x240 -> 640x640 float32 NCHW", None, letterbox(240, 320)),
     # A scale that is no whole number, and rows whose length is no multiple of any vector.
     Row("letterbox_1366x768", "1366x768 -> 640x640 float32 NCHW", None, letterbox(768, 1366)),
+    # Four times the pixels, two rows of which in three are never looked at.
+    Row("letterbox_2160p", "3840x2160 -> 640x640 float32 NCHW", None, letterbox(2160, 3840)),
+    # Several cameras at once.
+    Row("letterbox_4x1080p", "four 1080p -> 4x3x640x640 float32", None, letterbox_batch(4)),
     # Half the bytes to write: it must not cost more than writing them all.
     Row("letterbox_1080p_float16", "1080p -> 640x640 float16", 1, letterbox_float16(1080, 1920), OWN),
     Row("letterbox_720p_float16", "720p -> 640x640 float16", 1, letterbox_float16(720, 1280), OWN),
@@ -258,6 +309,8 @@ ROWS = (
     Row("imagenet_1080p_float16", "the same in float16", 1, imagenet(256, 224, dtype=np.float16), OWN),
     # timm's networks: bicubic.
     Row("bicubic_1080p", "1080p -> 256 bicubic antialiased, crop 224", None, imagenet(256, 224, "bicubic")),
+    # Segment Anything's encoder.
+    Row("sam_input_1080p", "1080p -> 1024 antialiased, padded, normalised", None, segment_anything),
 )
 
 

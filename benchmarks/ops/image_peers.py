@@ -21,9 +21,11 @@ __all__ = [
     "blob_with_params",
     "cv2_blob",
     "cv2_letterbox",
+    "cv2_split",
     "numpy_tensor",
     "pillow_crop",
     "pillow_letterbox",
+    "sam_torchvision",
     "torchvision_crop",
     "torchvision_letterbox",
     "torchvision_pil_crop",
@@ -67,6 +69,18 @@ def cv2_letterbox(
 def cv2_blob(pixels: Pixels, swap: bool = True) -> Callable[[], np.ndarray]:
     """cv2.dnn.blobFromImage over 255: float32 (C, H, W)."""
     return lambda: cv2.dnn.blobFromImage(pixels(), 1 / 255, swapRB=swap)[0]
+
+
+def cv2_split(pixels: Pixels, out: np.ndarray) -> Callable[[], np.ndarray]:
+    """cv2.split into planes, in reverse, which NumPy divides by 255: all into buffers that are there."""
+    planes = np.empty(out.shape, np.uint8)
+    factor = np.float32(1 / 255)
+
+    def call() -> np.ndarray:
+        cv2.split(pixels(), [planes[2], planes[1], planes[0]])
+        return np.multiply(planes, factor, out=out)
+
+    return call
 
 
 def blob_with_params(image: np.ndarray, placement: Placement) -> Callable[[], np.ndarray]:
@@ -180,5 +194,18 @@ def torchvision_pil_crop(
     def call() -> np.ndarray:
         resized = tv.resize(Image.fromarray(image), size, interpolation=mode, antialias=True)
         return _normalized(tv.pil_to_tensor(tv.center_crop(resized, crop)))
+
+    return call
+
+
+def sam_torchvision(image: np.ndarray, placement: Placement) -> Callable[[], np.ndarray]:
+    """Segment Anything's input: antialiased resize, RGB, ImageNet's mean and std, then zeros right and below."""
+    frame, size = torch.from_numpy(image.copy()), list(placement.resized_hw)
+    _, bottom, _, right = _pad(placement)
+
+    def call() -> np.ndarray:
+        values = tv.to_dtype(tv.resize(frame.permute(2, 0, 1), size, antialias=True).flip(0), scale=True)
+        tv.normalize(values, list(IMAGENET_MEAN), list(IMAGENET_STD), inplace=True)
+        return torch.nn.functional.pad(values, (0, right, 0, bottom)).numpy()
 
     return call

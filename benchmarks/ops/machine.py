@@ -16,7 +16,7 @@ from edgevision.bench import processor_name
 from edgevision.bench.system import available_cpus
 from edgevision.ops._dispatch import native
 
-__all__ = ["LIBRARIES", "describe_machine", "measure_bandwidth", "set_threads"]
+__all__ = ["LIBRARIES", "describe_machine", "measure_bandwidth", "select_isa", "set_threads"]
 
 LIBRARIES = (
     *("numpy", "opencv-python-headless", "opencv-python", "torch", "torchvision", "pillow"),
@@ -43,24 +43,23 @@ def describe_machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "edgevision": ev.__version__,
         "kernels": "native" if native is not None else "NumPy reference",
-        "isa": _ask_native("current_isa"),
-        "isas": _ask_native("available_isas"),
+        "isas": [] if native is None else native.available_isas(),
         "versions": versions,
     }
 
 
-def _ask_native(name: str) -> Any:
-    """What the extension's function of this name gives; None where there is none."""
-    ask = getattr(native, name, None)
-    found = ask() if ask is not None else None
-    return list(found) if isinstance(found, (tuple, list)) else found
+def select_isa(name: str | None) -> str:
+    """The instruction set that the kernels compute with from here on; None leaves it. Raises ValueError for others."""
+    if native is None:
+        return "reference"
+    if name is not None:
+        native.select_isa(name)
+    isa: str = native.current_isa()
+    return isa
 
 
 def set_threads(count: int) -> None:
-    """Ours and every peer may use `count` threads from here on.
-
-    Raises RuntimeError where ours cannot: figures for two threads would be those of one.
-    """
+    """Ours and every peer may use `count` threads from here on."""
     import cv2
     import torch
     from threadpoolctl import threadpool_limits
@@ -69,11 +68,7 @@ def set_threads(count: int) -> None:
     cv2.setNumThreads(count)
     torch.set_num_threads(count)
     threadpool_limits(count)  # NumPy's BLAS
-    ours = getattr(ev, "set_num_threads", None)
-    if ours is not None:
-        ours(count)
-    elif count != 1:
-        raise RuntimeError("this version of edgevision computes on one thread; pass --threads 1")
+    ev.set_num_threads(count)
 
 
 def measure_bandwidth(threads: int = 1, rounds: int = 7) -> dict[str, float]:

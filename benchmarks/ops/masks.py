@@ -1,6 +1,7 @@
 """Logits and prototypes to masks and label maps of the image, and run lengths, beside torch, cv2 and pycocotools.
 
-python benchmarks/ops/masks.py [--only NAME ...] [--seconds S] [--threads N ...] [--json FILE]
+python benchmarks/ops/masks.py [--only NAME ...] [--seconds S] [--threads N ...] [--isa NAME ...]
+                                   [--json FILE]
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from report import name_run
+
 __all__ = ["page_markdown", "write_page"]
 
 _HEAD = """# Kernels beside the libraries they stand in for
@@ -37,13 +39,13 @@ def page_markdown(
     sweep: dict[str, Any] | None = None,
     sweep_chart: str | None = None,
 ) -> str:
-    """The page: the machine, a table for each number of threads, the sweep, every contender."""
+    """The page: the machine, a table for each run, the sweep, every contender."""
     runs = found["runs"]
     lines = [_HEAD, *_machine(found), ""]
     if chart:
         lines += [f"![How many times faster than the fastest peer]({chart})", ""]
     for run in runs:
-        lines += _run_table(run, runs[0]["cases"] if run is not runs[0] else [])
+        lines += _run_table(run, runs[0])
     if sweep is not None:
         lines += _sweep(sweep, sweep_chart)
     for run in runs:
@@ -54,9 +56,7 @@ def page_markdown(
 def _machine(found: dict[str, Any]) -> list[str]:
     machine = found["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    kernels = machine["kernels"] + (f", {machine['isa']}" if machine["isa"] else "")
-    if machine["isas"]:
-        kernels += f" (of {', '.join(machine['isas'])})"
+    kernels = machine["kernels"] + (f", for {', '.join(machine['isas'])}" if machine["isas"] else "")
     return [
         f"{machine['processor']}, {machine['cpus']} logical processors, {machine['system']}. Kernels: {kernels}. "
         f"Python {machine['python']}, {versions}."
@@ -67,8 +67,8 @@ def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _run_table(run: dict[str, Any], alone: Sequence[dict[str, Any]]) -> list[str]:
-    """The rows of one number of threads; alone: the cases of one thread, to say what more threads gave."""
+def _run_table(run: dict[str, Any], first: dict[str, Any]) -> list[str]:
+    """The rows of a run; first: the page's first run, which the others are compared with."""
     speeds = ", ".join(f"{name} {speed:.1f}" for name, speed in run["bandwidth_gb_s"].items())
     head = [
         "row",
@@ -82,10 +82,10 @@ def _run_table(run: dict[str, Any], alone: Sequence[dict[str, Any]]) -> list[str
         "limit ms",
         "of it",
     ]
-    if alone:
-        head.append("one thread's p50 over it")
-    before = {case["name"]: case["ours"]["p50_us"] for case in alone}
-    lines = [f"## {_threads(run)}", "", f"Memory, GB/s: {speeds}.", "", _line(head), "|" + "---|" * len(head)]
+    if run is not first:
+        head.append(f"p50 of {name_run(first)} over it")
+    before = {case["name"]: case["ours"]["p50_us"] for case in first["cases"]}
+    lines = [f"## {name_run(run)}", "", f"Memory, GB/s: {speeds}.", "", _line(head), "|" + "---|" * len(head)]
     for case in run["cases"]:
         ours = case["ours"]
         cells = [
@@ -100,14 +100,10 @@ def _run_table(run: dict[str, Any], alone: Sequence[dict[str, Any]]) -> list[str
             _ms(case["limit_us"]),
             f"{case['share_of_limit']:.0%}",
         ]
-        if alone:
-            cells.append(f"{before[case['name']] / ours['p50_us']:.2f}" if case["name"] in before else "")
+        if run is not first:
+            cells.append(f"{before[case['name']] / ours['p50_us']:.2f}")
         lines.append(_line(cells))
     return [*lines, ""]
-
-
-def _threads(run: dict[str, Any]) -> str:
-    return "One thread" if run["threads"] == 1 else f"{run['threads']} threads"
 
 
 def _goal(case: dict[str, Any]) -> str:
@@ -132,8 +128,8 @@ def _sweep(sweep: dict[str, Any], chart: str | None) -> list[str]:
     if chart:
         lines += [f"![Nanoseconds a pixel from 64x64 to 8K]({chart})", ""]
     lines.append(
-        f"Made by `benchmarks/ops/sweep.py`: {count} points on one thread. Ours counts as slower where it takes more than "
-        f"{SLOWER:g} times as long."
+        f"Made by `benchmarks/ops/sweep.py`: {count} points, {sweep['isa']}, one thread. Ours counts as slower "
+        f"where it takes more than {SLOWER:g} times as long."
     )
     found = [f"- {one}" for one in slower] or ["", "Nowhere slower."]
     return [*lines, *found, ""]
@@ -141,7 +137,7 @@ def _sweep(sweep: dict[str, Any], chart: str | None) -> list[str]:
 
 def _contenders(run: dict[str, Any]) -> list[str]:
     head = ["row", "contender", "p50 ms", "p90 ms", "n", "ratio", "away", "accepted", "because"]
-    lines = [f"## Every contender, {_threads(run).lower()}", "", _line(head), "|" + "---|" * len(head)]
+    lines = [f"## Every contender, {name_run(run)}", "", _line(head), "|" + "---|" * len(head)]
     for case in run["cases"]:
         ours = case["ours"]
         cells = [

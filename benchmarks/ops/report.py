@@ -6,17 +6,22 @@ import json
 from pathlib import Path
 from typing import Any
 
-__all__ = ["row_lines", "table_head", "write_json"]
+__all__ = ["name_run", "row_lines", "table_head", "write_json"]
 
 _COLUMNS = "{:<36} {:>9} {:>9} {:>7} {:>8} {:>13} {:>9} {:>6}"
 
 
-def table_head(threads: int, bandwidth: dict[str, float]) -> str:
+def table_head(run: dict[str, Any]) -> str:
     """Title and column names of the printed table."""
-    speeds = ", ".join(f"{name} {speed:.1f}" for name, speed in bandwidth.items())
-    title = f"{threads} thread{'s' if threads > 1 else ''}; memory in GB/s: {speeds}"
+    speeds = ", ".join(f"{name} {speed:.1f}" for name, speed in run["bandwidth_gb_s"].items())
+    title = f"{name_run(run)}; memory in GB/s: {speeds}"
     names = ("", "p50 us", "p90 us", "n", "ratio", "goal", "limit us", "share")
     return f"\n{title}\n{_COLUMNS.format(*names)}"
+
+
+def name_run(run: dict[str, Any]) -> str:
+    """What a run computed with: "avx2, 1 thread"."""
+    return f"{run['isa']}, {run['threads']} thread{'s' if run['threads'] > 1 else ''}"
 
 
 def row_lines(case: dict[str, Any]) -> list[str]:

@@ -1,7 +1,7 @@
 """Every kernel beside the libraries it stands in for: figures, a page and a chart.
 
     python benchmarks/ops/run_all.py [--family NAME ...] [--only NAME ...] [--seconds S] [--threads N ...]
-                                     [--json FILE] [--page FILE] [--chart FILE] [--redraw]
+                                     [--isa NAME ...] [--json FILE] [--page FILE] [--chart FILE] [--redraw]
 
 Without --json, --page and --chart it writes benchmarks/ops/figures.json, docs/ops_benchmark.md and
 docs/ops_benchmark.svg, unless only some rows were asked for: then nothing is written that was not named. --redraw
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import boxes
@@ -69,7 +70,7 @@ def main() -> None:
         found = json.loads(figures.read_text(encoding="ascii"))
     else:
         chosen = {name: FAMILIES[name] for name in options.family or FAMILIES}
-        found = measure(chosen, options.seconds, options.threads, only=options.only)
+        found = measure(chosen, options, show=partial(print, flush=True))
     if figures and not options.redraw:
         write_json(figures, found)
     if chart:

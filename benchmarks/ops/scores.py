@@ -1,6 +1,7 @@
 """Logits to scores, beside NumPy, SciPy and torch.
 
-python benchmarks/ops/scores.py [--only NAME ...] [--seconds S] [--threads N ...] [--json FILE]
+python benchmarks/ops/scores.py [--only NAME ...] [--seconds S] [--threads N ...] [--isa NAME ...]
+                                    [--json FILE]
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from chart import draw_sweep
 from harness import run_row
 from image_peers import cv2_blob, cv2_letterbox, numpy_tensor
 from inputs import photograph
-from machine import describe_machine, measure_bandwidth, set_threads
+from machine import describe_machine, measure_bandwidth, select_isa, set_threads
 from PIL import Image
 from report import write_json
 
@@ -221,6 +221,7 @@ def main() -> int:
         found = {
             "benchmark": "ops_sweep",
             "machine": describe_machine(),
+            "isa": select_isa(None),
             "bandwidth_gb_s": bandwidth,
             "lines": lines,
         }

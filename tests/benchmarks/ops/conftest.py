@@ -56,13 +56,12 @@ def found() -> dict[str, Any]:
         "python": "3.12",
         "edgevision": "0.1",
         "kernels": "native",
-        "isa": "avx2",
         "isas": ["baseline", "avx2"],
         "versions": {"numpy": "2.0"},
     }
     speeds = {"copy": 20.0, "write": 10.0, "read": 15.0}
     runs = [
-        {"threads": threads, "bandwidth_gb_s": speeds, "cases": [case(p50_us)]}
+        {"isa": "avx2", "threads": threads, "bandwidth_gb_s": speeds, "cases": [case(p50_us)]}
         for threads, p50_us in ((1, 100.0), (2, 62.5))
     ]
     return {"benchmark": "ops", "machine": machine, "seconds_a_row": 3.0, "runs": runs}

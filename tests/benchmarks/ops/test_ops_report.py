@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from case import Case, Contender, Row, apart
 from report import row_lines, table_head, write_json
 
 pytest.importorskip("matplotlib", reason="matplotlib is not installed")
@@ -16,10 +18,10 @@ for library in ("cv2", "torch", "torchvision", "PIL", "supervision", "pycocotool
 
 
 def test_the_table_has_ours_then_the_others_with_their_marks(found: dict[str, Any]) -> None:
-    head = table_head(1, {"copy": 20.0, "read": 15.04}).splitlines()
+    head, second = (table_head(run).splitlines() for run in found["runs"])
     lines = row_lines(found["runs"][0]["cases"][0])
-    assert head[1] == "1 thread; memory in GB/s: copy 20.0, read 15.0"
-    assert table_head(2, {"copy": 1.0}).splitlines()[1].startswith("2 threads;")
+    assert head[1] == "avx2, 1 thread; memory in GB/s: copy 20.0, write 10.0, read 15.0"
+    assert second[1].startswith("avx2, 2 threads;")
     assert [line.split() for line in lines] == [
         ["letterbox", "100.0", "150.0", "100", "4.00", "30.00", "/", "4", "50.0", "50%"],
         ["*", "quick", "400.0", "800.0", "31", "4.00"],
@@ -45,7 +47,7 @@ def test_the_page_has_every_figure_in_its_place(found: dict[str, Any]) -> None:
     lines = page_markdown(found, "chart.svg").splitlines()
     assert "![How many times faster than the fastest peer](chart.svg)" in lines
     machine = next(line for line in lines if line.startswith("CPU 1"))
-    assert "Kernels: native, avx2 (of baseline, avx2)." in machine
+    assert "Kernels: native, for baseline, avx2." in machine
     start = "| `letterbox` | 1080p -> 640x640 |"
     assert f"{start} 0.1 | 0.15 | quick | 0.4 | **4.00** | 30.00 of 4 (slow) | 0.0500 | 50% |" in lines
     # The second run says what two threads gave: 100 us became 62.5.
@@ -56,6 +58,8 @@ def test_the_page_has_every_figure_in_its_place(found: dict[str, Any]) -> None:
     assert "|  | odd (a variant) | 0.2 | 0.4 | 31 | 2.00 | 0.25 | 0.5 | the same pixels |" in lines
     tables = [line for line in lines if line.startswith("|---")]
     assert len(tables) == 4
+    assert "## avx2, 1 thread" in lines
+    assert next(line for line in lines if "p50 of avx2, 1 thread over it |" in line)
     assert not any(line.startswith("## Every size") for line in lines)
 
 
@@ -89,7 +93,7 @@ def sweep_found() -> dict[str, Any]:
 
     # The first is slower by less than what counts.
     points = [point(64, 10.2), point(128, 20.0), point(256, 5.0)]
-    return {"lines": [{"name": "line", "what": "a line; cv2", "points": points}]}
+    return {"isa": "avx2", "lines": [{"name": "line", "what": "a line; cv2", "points": points}]}
 
 
 def test_charts_are_the_same_bytes_each_time(
@@ -121,6 +125,29 @@ def test_one_command_draws_everything_again(
     assert "(chart.svg)" in page.read_text(encoding="ascii")
     assert chart.read_text(encoding="utf-8").startswith("<?xml")
     assert json.loads(figures.read_text(encoding="ascii")) == found
+
+
+def test_there_is_a_run_for_each_instruction_set_and_number_of_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import command
+
+    events: list[Any] = []
+    monkeypatch.setattr(command, "measure_bandwidth", lambda threads: {"copy": 10.0 * threads})
+    monkeypatch.setattr(command, "set_threads", events.append)
+    monkeypatch.setattr(command, "select_isa", lambda name: events.append(name) or str(name))
+    peer = Contender("peer", lambda: 0, apart(0.0, ""))
+    rows = [Row(name, "", None, lambda small: Case(lambda: 0, (peer,), 1)) for name in ("one", "two")]
+    options = argparse.Namespace(only=["two"], seconds=0.0, threads=[1, 2], isa=["baseline", "avx2"])
+    made = command.measure({"family": rows}, options, show=events.append)
+    assert [event for event in events if event in ("baseline", "avx2", 1, 2)] == [
+        *("baseline", 1, "baseline", 2, "avx2", 1, "avx2", 2)
+    ]
+    assert [(run["isa"], run["threads"]) for run in made["runs"]] == [
+        *(("baseline", 1), ("baseline", 2), ("avx2", 1), ("avx2", 2))
+    ]
+    assert made["runs"][1]["bandwidth_gb_s"] == {"copy": 20.0}
+    assert [(case["family"], case["name"]) for case in made["runs"][3]["cases"]] == [("family", "two")]
 
 
 def test_a_run_of_some_rows_writes_what_is_named_and_nothing_else(
