@@ -1,7 +1,6 @@
 """Raw detector output to boxes, beside NumPy + cv2.dnn, torch + torchvision.ops and supervision.
 
-python benchmarks/ops/boxes.py [--only NAME ...] [--seconds S] [--threads N ...] [--isa NAME ...]
-                                   [--json FILE]
+python benchmarks/ops/boxes.py [--only NAME ...] [--seconds S] [--threads N ...] [--isa NAME ...] [--json FILE]
 """
 
 from __future__ import annotations
@@ -26,9 +25,10 @@ from boxes_peers import (
     torch_and_torchvision,
     yolov5_numpy,
 )
-from case import Case, Contender, MismatchError, Row, Tolerance, differing
+from case import Case, Contender, Row
 from command import main
 from inputs import yolo_output
+from tolerance import SAME_INDICES, MismatchError, Tolerance
 
 from edgevision.geometry import place_image
 from edgevision.ops.boxes import (
@@ -74,7 +74,6 @@ SAME_QUERIES = Tolerance(_detections_apart, 1e-3, "the same boxes; exp differs b
 OTHER_OVERLAP = Tolerance(
     _share_missing, 0.1, "the polygons' own overlap, which suppresses less than the probabilistic"
 )
-SAME_INDICES = differing(0.0, "the same indices")
 
 
 def _bytes(*arrays: np.ndarray) -> int:

@@ -1,7 +1,6 @@
 """Camera YUV to pixels and to input tensors, beside cv2.
 
-python benchmarks/ops/color.py [--only NAME ...] [--seconds S] [--threads N ...] [--isa NAME ...]
-                                   [--json FILE]
+python benchmarks/ops/color.py [--only NAME ...] [--seconds S] [--threads N ...] [--isa NAME ...] [--json FILE]
 """
 
 from __future__ import annotations
@@ -11,10 +10,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-from case import Case, Contender, Row, apart, apart_on_average
+from case import Case, Contender, Row
 from command import main
 from image_peers import as_half, cv2_blob, cv2_letterbox, numpy_tensor
 from inputs import nv12, photograph
+from tolerance import AS_FLOAT16, HALF, SAME_PIXELS, SCALED_PIXELS, apart_on_average
 
 from edgevision.geometry import Placement, place_image
 from edgevision.ops.color import yuv_to_bgr
@@ -23,13 +23,9 @@ from edgevision.ops.image import PixelMap, image_to_tensor
 __all__ = ["ROWS"]
 
 OWN = "edgevision, float32"
-EQUAL = apart(0.0, "the same pixels")
-SAME_PIXELS = apart(1.2e-7, "the same pixels; p * (1 / 255) and p / 255 differ in float32's last bit")
-HALF = apart(4.9e-4, "the same pixels; float32's last bit may round to the next float16")
 SMALL_FIRST = apart_on_average(
     0.02, "chroma interpolated, and clipped to 0-255 after the resize instead of before"
 )
-AS_FLOAT16 = apart(4.9e-4, "one is the other rounded to float16, below 1")
 
 
 def nv12_to_tensor(
@@ -72,8 +68,8 @@ def tensor(dtype: Any, height: int = 1080, width: int = 1920) -> Callable[[bool]
         else:
             small_first = _planes_first(frame, placement)
             others = (
-                Contender("cvtColor + blobFromImage", blob, SAME_PIXELS),
-                Contender("cvtColor + NumPy", arrays, SAME_PIXELS),
+                Contender("cvtColor + blobFromImage", blob, SCALED_PIXELS),
+                Contender("cvtColor + NumPy", arrays, SCALED_PIXELS),
                 Contender("planes resized, then cvtColor", small_first, SMALL_FIRST, "variant"),
             )
         return Case(ours, others, read + out.nbytes)
@@ -103,7 +99,7 @@ def pixels(format: str, code: int) -> Callable[[bool], Case]:
         rows, columns = _sizes(small, 1080, 1920)
         frame = _frame(photograph(rows, columns), format)
         out, other = np.empty((rows, columns, 3), np.uint8), np.empty((rows, columns, 3), np.uint8)
-        peer = Contender("cv2.cvtColor", lambda: cv2.cvtColor(frame, code, other), EQUAL)
+        peer = Contender("cv2.cvtColor", lambda: cv2.cvtColor(frame, code, other), SAME_PIXELS)
         return Case(lambda: yuv_to_bgr(frame, format, out=out), (peer,), frame.nbytes + out.nbytes)
 
     return make

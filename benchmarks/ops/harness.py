@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from case import Call, Case, MismatchError, Row
+from case import Call, Case, Row
+from tolerance import MismatchError
 
 from edgevision.bench import percentile
 

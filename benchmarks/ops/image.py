@@ -1,7 +1,6 @@
 """Camera image to input tensor: resize, place, reorder, normalise, beside cv2, NumPy, torchvision and Pillow.
 
-python benchmarks/ops/image.py [--only NAME ...] [--seconds S] [--threads N ...] [--isa NAME ...]
-                                   [--json FILE]
+python benchmarks/ops/image.py [--only NAME ...] [--seconds S] [--threads N ...] [--isa NAME ...] [--json FILE]
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from case import Case, Contender, Row, apart, apart_on_average
+from case import Case, Contender, Row
 from command import main
 from image_peers import (
     IMAGENET_MEAN,
@@ -31,6 +30,7 @@ from image_peers import (
 )
 from inputs import photograph
 from PIL import Image
+from tolerance import AS_FLOAT16, HALF, SAME_PIXELS, SCALED_PIXELS, apart, apart_on_average
 
 from edgevision.geometry import Placement, place_image
 from edgevision.ops.image import PixelMap, image_to_tensor, images_to_tensor
@@ -39,15 +39,11 @@ __all__ = ["ROWS", "bytes_to_move"]
 
 OWN = "edgevision, float32"
 
-SAME_PIXELS = apart(1.2e-7, "the same pixels; p * (1 / 255) and p / 255 differ in float32's last bit")
-HALF = apart(4.9e-4, "the same pixels; float32's last bit may round to the next float16")
-EQUAL = apart(0.0, "the same pixels")
 ONE_OFF = apart(1.01 / 255, "torchvision's uint8 resize rounds weights to 16 bits: 1 of 255")
 ANTIALIASED = apart_on_average(0.03, "Pillow always antialiases, INTER_LINEAR never does")
 TRUNCATED = apart_on_average(0.05, "the resized size is truncated there: one row or column less")
 NORMALIZED = apart(1e-6, "the same pixels; mean and std are applied in another order of rounding")
 ONE_OFF_NORMALIZED = apart(1.1 / 255 / min(IMAGENET_STD), "1 of 255, over the smallest std")
-AS_FLOAT16 = apart(4.9e-4, "one is the other rounded to float16, below 1")
 AS_FLOAT16_NORMALIZED = apart(2e-3, "one is the other rounded to float16, below 4")
 
 
@@ -96,10 +92,10 @@ def letterbox(height: int, width: int) -> Callable[[bool], Case]:
         ours, out = _ours(image, placement)
         pixels = cv2_letterbox(image, placement)
         others = (
-            Contender("cv2 + blobFromImage", cv2_blob(pixels), SAME_PIXELS),
+            Contender("cv2 + blobFromImage", cv2_blob(pixels), SCALED_PIXELS),
             _with_params(image, placement),
-            Contender("cv2 + NumPy", numpy_tensor(pixels), SAME_PIXELS),
-            Contender("cv2.split + NumPy", cv2_split(pixels, np.empty_like(out)), SAME_PIXELS),
+            Contender("cv2 + NumPy", numpy_tensor(pixels), SCALED_PIXELS),
+            Contender("cv2.split + NumPy", cv2_split(pixels, np.empty_like(out)), SCALED_PIXELS),
             Contender("torchvision tensor", torchvision_letterbox(image, placement), ONE_OFF),
             Contender("Pillow + NumPy", pillow_letterbox(image, placement), ANTIALIASED, "variant"),
         )
@@ -113,7 +109,7 @@ def _with_params(image: np.ndarray, placement: Placement) -> Contender:
     ratio = min(canvas / side for canvas, side in zip(placement.canvas_hw, placement.image_hw, strict=True))
     agrees = placement.resized_hw == tuple(int(side * ratio) for side in placement.image_hw)
     call, name = blob_with_params(image, placement), "cv2 blobFromImageWithParams"
-    return Contender(name, call, SAME_PIXELS) if agrees else Contender(name, call, TRUNCATED, "variant")
+    return Contender(name, call, SCALED_PIXELS) if agrees else Contender(name, call, TRUNCATED, "variant")
 
 
 def letterbox_batch(count: int) -> Callable[[bool], Case]:
@@ -132,8 +128,8 @@ def letterbox_batch(count: int) -> Callable[[bool], Case]:
             return cv2.dnn.blobFromImages([pixels() for pixels in letterboxed], 1 / 255, swapRB=True)
 
         others = (
-            Contender("cv2 + blobFromImages", with_blob, SAME_PIXELS),
-            Contender("cv2.split + NumPy", lambda: np.stack([array() for array in arrays]), SAME_PIXELS),
+            Contender("cv2 + blobFromImages", with_blob, SCALED_PIXELS),
+            Contender("cv2.split + NumPy", lambda: np.stack([array() for array in arrays]), SCALED_PIXELS),
         )
         moved = count * bytes_to_move(placement, 3, out[0])
         return Case(lambda: images_to_tensor(frames, [placement] * count, out), others, moved)
@@ -175,7 +171,7 @@ def letterbox_form(
         convert = cv2.COLOR_BGRA2BGR if source == "bgra" else None
         pixels = cv2_letterbox(image, placement, convert)
         swap = source != "rgb"
-        tolerance = EQUAL if dtype == np.uint8 else SAME_PIXELS
+        tolerance = SAME_PIXELS if dtype == np.uint8 else SCALED_PIXELS
         numpy = numpy_tensor(pixels, dtype, reverse=swap, nhwc=layout == "nhwc")
         others = [Contender("cv2 + NumPy", numpy, tolerance)]
         if layout == "nhwc":

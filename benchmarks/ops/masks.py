@@ -1,7 +1,6 @@
 """Logits and prototypes to masks and label maps of the image, and run lengths, beside torch, cv2 and pycocotools.
 
-python benchmarks/ops/masks.py [--only NAME ...] [--seconds S] [--threads N ...] [--isa NAME ...]
-                                   [--json FILE]
+python benchmarks/ops/masks.py [--only NAME ...] [--seconds S] [--threads N ...] [--isa NAME ...] [--json FILE]
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import cv2
 import numpy as np
 import supervision as sv
 import torch
-from case import Case, Contender, Row, Tolerance, differing, unlike
+from case import Case, Contender, Row
 from command import main
 from inputs import blobs, smooth
 from masks_peers import (
@@ -28,6 +27,7 @@ from masks_peers import (
     sam_torch,
 )
 from pycocotools import mask as coco
+from tolerance import SAME_PIXELS, Tolerance, differing, unlike
 
 from edgevision.geometry import place_image
 from edgevision.ops.instance_masks import MaskCrops, assemble_masks
@@ -40,7 +40,6 @@ LABELS = differing(1e-4, "two best logits closer than their rounding")
 MASKS = unlike(1e-4, "a logit at 0 may fall to the other side: weights are rounded otherwise")
 WARPED = unlike(1e-2, "cv2.warpAffine rounds coordinates to 1/32 of a pixel")
 NEAREST = differing(0.05, "a pixel's centre may lie exactly between two labels")
-EQUAL = differing(0.0, "the same pixels")
 SAME_BYTES = Tolerance(lambda ours, theirs: float(ours != theirs), 0.0, "the same bytes")
 
 
@@ -128,7 +127,7 @@ def labels_nearest(small: bool) -> Case:
     def with_torch() -> np.ndarray:
         return torch.nn.functional.interpolate(tensor, image_hw, mode="nearest-exact")[0, 0].numpy()
 
-    others = (Contender("cv2.resize", with_cv2, NEAREST), Contender("torch", with_torch, EQUAL))
+    others = (Contender("cv2.resize", with_cv2, NEAREST), Contender("torch", with_torch, SAME_PIXELS))
     return Case(lambda: label_map_to_image(labels, image_hw, out=out), others, labels.nbytes + out.nbytes)
 
 
@@ -181,9 +180,9 @@ def rle_decode(small: bool) -> Case:
     text, size = rle_to_bytes(encode_rle(mask)), mask.shape
     entry = {"size": list(size), "counts": text}
     others = (
-        Contender("pycocotools", lambda: np.ascontiguousarray(coco.decode(entry)), EQUAL),
-        Contender("supervision", lambda: sv.rle_to_mask(text, size[::-1]), EQUAL),
-        Contender("pycocotools, left column by column", lambda: coco.decode(entry), EQUAL, "variant"),
+        Contender("pycocotools", lambda: np.ascontiguousarray(coco.decode(entry)), SAME_PIXELS),
+        Contender("supervision", lambda: sv.rle_to_mask(text, size[::-1]), SAME_PIXELS),
+        Contender("pycocotools, left column by column", lambda: coco.decode(entry), SAME_PIXELS, "variant"),
     )
     return Case(lambda: decode_rle(rle_from_bytes(text), size), others, mask.nbytes)
 

@@ -1,7 +1,6 @@
 """Logits to scores, beside NumPy, SciPy and torch.
 
-python benchmarks/ops/scores.py [--only NAME ...] [--seconds S] [--threads N ...] [--isa NAME ...]
-                                    [--json FILE]
+python benchmarks/ops/scores.py [--only NAME ...] [--seconds S] [--threads N ...] [--isa NAME ...] [--json FILE]
 """
 
 from __future__ import annotations
@@ -11,15 +10,15 @@ from collections.abc import Callable
 import numpy as np
 import scipy.special
 import torch
-from case import Case, Contender, Row, Tolerance, apart, differing
+from case import Case, Contender, Row
 from command import main
+from tolerance import SAME_INDICES, Tolerance, apart
 
 from edgevision.ops.scores import sigmoid, softmax, top_k
 
 __all__ = ["ROWS"]
 
 FEW_ULP = apart(1e-6, "exp of other libraries differs by a few ulp")
-SAME_INDICES = differing(0.0, "the same indices")
 
 
 def _logits(*shape: int) -> np.ndarray:

@@ -20,7 +20,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from case import Case, Contender, Row, apart
+from case import Case, Contender, Row
 from chart import draw_sweep
 from harness import run_row
 from image_peers import cv2_blob, cv2_letterbox, numpy_tensor
@@ -28,6 +28,7 @@ from inputs import photograph
 from machine import describe_machine, measure_bandwidth, select_isa, set_threads
 from PIL import Image
 from report import write_json
+from tolerance import SAME_PIXELS, SCALED_PIXELS, apart
 
 from edgevision.geometry import Placement, place_image
 from edgevision.ops.image import PixelMap, image_to_tensor
@@ -51,10 +52,7 @@ SIZES = (
 SLOWER = 1.05
 """Ours counts as slower where it takes so many times as long: medians of the same code differ by less."""
 
-SAME = apart(0.0, "the same pixels")
-SAME_PIXELS = apart(1.2e-7, "the same pixels; p * (1 / 255) and p / 255 differ in float32's last bit")
 ONE_OFF = apart(1.0, "Pillow 13 resizes the height first where it finds that cheaper: 1 of 255")
-"""As in image.py, whose rows are this sweep's points of most use."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +76,8 @@ def letterbox(image: np.ndarray) -> tuple[Case, Placement]:
     placement = place_image(image.shape[:2], (640, 640))
     out, pixels = np.empty((3, 640, 640), np.float32), cv2_letterbox(image, placement)
     others = [
-        Contender("cv2 + NumPy", numpy_tensor(pixels), SAME_PIXELS),
-        Contender("cv2 + blobFromImage", cv2_blob(pixels), SAME_PIXELS),
+        Contender("cv2 + NumPy", numpy_tensor(pixels), SCALED_PIXELS),
+        Contender("cv2 + blobFromImage", cv2_blob(pixels), SCALED_PIXELS),
     ]
     return _case(lambda: image_to_tensor(image, placement, out), others, image, out), placement
 
@@ -98,7 +96,7 @@ def interleaved(factor: int, filter: str, code: int) -> Callable[[np.ndarray], t
             pixels = cv2.resize(image, (width, height), resized, interpolation=code) if factor > 1 else image
             return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, rgb)
 
-        others = [Contender("cv2", call, SAME)]
+        others = [Contender("cv2", call, SAME_PIXELS)]
         return _case(
             lambda: image_to_tensor(image, placement, out, pixels=options), others, image, out
         ), placement
@@ -124,7 +122,7 @@ def to_square(filter: str) -> Callable[[np.ndarray], tuple[Case, Placement]]:
             return cv2.cvtColor(np.asarray(small), cv2.COLOR_BGR2RGB, rgb)
 
         peer = (
-            Contender("cv2", with_cv2, SAME)
+            Contender("cv2", with_cv2, SAME_PIXELS)
             if filter == "nearest"
             else Contender("Pillow", with_pillow, ONE_OFF)
         )

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from case import Case, Contender, MismatchError, Row, apart, apart_on_average, differing, unlike
+from case import Case, Contender, Row
 from harness import OURS, check, interleave, leave_out_slow, run_row, summarize
+from tolerance import MismatchError, apart, apart_on_average, differing, unlike
 
 SAME = apart(0.0, "the same numbers")
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from case import Case, Contender, Row, apart
+from case import Case, Contender, Row
 from report import row_lines, table_head, write_json
+from tolerance import apart
 
 pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 for library in ("cv2", "torch", "torchvision", "PIL", "supervision", "pycocotools", "skimage", "sklearn"):
