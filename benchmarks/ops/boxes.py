@@ -1,6 +1,8 @@
 """Raw detector output to boxes, beside NumPy + cv2.dnn, torch + torchvision.ops and supervision.
 
-python benchmarks/ops/boxes.py [--only NAME ...] [--seconds S] [--threads N ...] [--isa NAME ...] [--json FILE]
+    python benchmarks/ops/boxes.py [--only NAME ...] [--seconds S] [--threads N ...] [--isa NAME ...] [--json FILE]
+
+Every row is checked before it is timed. run_all.py measures all families and writes a page and a chart.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """Camera YUV to pixels and to input tensors, beside cv2.
 
-python benchmarks/ops/color.py [--only NAME ...] [--seconds S] [--threads N ...] [--isa NAME ...] [--json FILE]
+    python benchmarks/ops/color.py [--only NAME ...] [--seconds S] [--threads N ...] [--isa NAME ...] [--json FILE]
+
+Every row is checked before it is timed. run_all.py measures all families and writes a page and a chart.
 """
 
 from __future__ import annotations

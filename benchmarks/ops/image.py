@@ -1,6 +1,8 @@
 """Camera image to input tensor: resize, place, reorder, normalise, beside cv2, NumPy, torchvision and Pillow.
 
-python benchmarks/ops/image.py [--only NAME ...] [--seconds S] [--threads N ...] [--isa NAME ...] [--json FILE]
+    python benchmarks/ops/image.py [--only NAME ...] [--seconds S] [--threads N ...] [--isa NAME ...] [--json FILE]
+
+Every row is checked before it is timed. run_all.py measures all families and writes a page and a chart.
 """
 
 from __future__ import annotations

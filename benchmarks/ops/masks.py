@@ -1,6 +1,8 @@
 """Logits and prototypes to masks and label maps of the image, and run lengths, beside torch, cv2 and pycocotools.
 
-python benchmarks/ops/masks.py [--only NAME ...] [--seconds S] [--threads N ...] [--isa NAME ...] [--json FILE]
+    python benchmarks/ops/masks.py [--only NAME ...] [--seconds S] [--threads N ...] [--isa NAME ...] [--json FILE]
+
+Every row is checked before it is timed. run_all.py measures all families and writes a page and a chart.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """Logits to scores, beside NumPy, SciPy and torch.
 
-python benchmarks/ops/scores.py [--only NAME ...] [--seconds S] [--threads N ...] [--isa NAME ...] [--json FILE]
+    python benchmarks/ops/scores.py [--only NAME ...] [--seconds S] [--threads N ...] [--isa NAME ...] [--json FILE]
+
+Every row is checked before it is timed. run_all.py measures all families and writes a page and a chart.
 """
 
 from __future__ import annotations
