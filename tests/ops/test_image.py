@@ -244,14 +244,14 @@ def test_threads_do_not_disturb_each_other(write) -> None:
 # ---- Native against reference ---------------------------------------------------------------------------------------
 
 steps = st.sampled_from([1, 1, 1, 2, 3, -1, -2])
-sizes = st.integers(1, 40)
+sizes = st.tuples(st.integers(1, 40), st.integers(1, 97))
 
 
 @st.composite
 def jobs(draw: st.DrawFn) -> tuple[np.ndarray, Placement, np.ndarray, np.ndarray, str, PixelMap]:
     source, color = draw(st.sampled_from(list(SOURCES))), draw(st.sampled_from(COLORS))
     dtype, layout = draw(st.sampled_from(DTYPES)), draw(st.sampled_from(LAYOUTS))
-    before, canvas, resized = ((draw(sizes), draw(sizes)) for _ in range(3))
+    before, canvas, resized = draw(sizes), draw(sizes), draw(sizes)
     offset = (draw(st.integers(-45, 45)), draw(st.integers(-45, 45)))
     y, x, c = draw(steps), draw(steps), draw(steps)
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))

@@ -187,6 +187,14 @@ EV_INLINE std::uint8_t antialias_pixel(std::int32_t sum) {
 
 enum class Filter : std::uint8_t { nearest, linear, bilinear_antialias, bicubic_antialias };
 
+/// A way to compute a table's elements: fma(pixel, factor, pixel * rest), rounded to the tensor's type. The
+/// two add up to a factor of twice float's precision, so that a division is rounded as it was.
+struct PixelScale {
+    float factor;
+    float rest;
+    bool holds;  // false: the elements must be looked up
+};
+
 /// One image on its way into one tensor. The tensor's size is the canvas.
 struct ImageJob {
     ImageView image;
@@ -201,6 +209,7 @@ struct ImageJob {
     bool to_gray;  // the tensor has one channel: the luma of three, taken before the resize
     const void* table;  // (out.channels, 256) elements: the tensor's value of each pixel value
     const void* pad;    // (out.channels) elements
+    PixelScale scale;   // write_image finds it; what a caller sets does not count
 };
 
 inline namespace EV_ISA {

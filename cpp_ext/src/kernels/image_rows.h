@@ -60,8 +60,26 @@ inline std::size_t gray_row_size(const ImageJob& job) {
 /// Row y of the image; converted to gray into `gray` where the job asks for it.
 SourceRow source_row(const ImageJob& job, int y, std::uint8_t* gray);
 
-/// Writes `count` pixels at canvas (y, x), through the table, from planes of `count` uint8 each.
+/// How the table's elements can be computed. Found with the instruction set that computes them: it holds if
+/// all 256 results of every channel are the table's, bit for bit.
+PixelScale find_scale(const ImageJob& job);
+
+/// Writes `count` pixels at canvas (y, x), as the table says, from planes of `count` uint8 each.
 void store_row(const ImageJob& job, int y, int x, int count, const std::uint8_t* planes);
+
+/// Writes the pad value to all of the canvas that the image does not cover.
+void write_border(const ImageJob& job, const Region& region);
+
+/// Whether the tensor's pixels are three neighbouring elements.
+inline bool is_interleaved(const TensorView& out) {
+    return out.channels == 3 && out.channel_stride == 1 && out.pixel_stride == 3;
+}
+
+/// Whether each pixel shown is one of the image's: write_nearest writes it then, whatever the filter.
+bool copies_pixels(const ImageJob& job, const Region& region);
+
+std::size_t nearest_scratch_size(const ImageJob& job, const Region& region);
+void write_nearest(const ImageJob& job, const Region& region, std::byte* scratch);
 
 std::size_t linear_scratch_size(const ImageJob& job, const Region& region);
 void write_linear(const ImageJob& job, const Region& region, std::byte* scratch);

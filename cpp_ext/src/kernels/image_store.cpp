@@ -1,0 +1,268 @@
+// Rows of pixels into the tensor: looked up in the job's table, or computed where that gives the same bits.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#include "ev/arith.h"
+#include "image_planes.h"
+
+namespace ev {
+inline namespace EV_ISA {
+namespace detail {
+namespace {
+
+// Pixels interleaved at a time: they stay in the first-level cache until they are converted.
+constexpr int kChunk = 256;
+
+constexpr int kTableSize = 256;
+
+// ---- Elements computed
+// ------------------------------------------------------------------------------------------------
+
+void compute(const std::uint8_t* pixels, int count, const PixelScale& /*scale*/, std::uint8_t* out) {
+    std::memcpy(out, pixels, static_cast<std::size_t>(count));
+}
+
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
+void compute(const std::uint8_t* __restrict pixels, int count, const PixelScale& scale,
+             float* __restrict out) {
+    const float factor = scale.factor;
+    const float rest = scale.rest;
+    for (int i = 0; i < count; ++i) {
+        const auto pixel = static_cast<float>(static_cast<int>(pixels[i]));
+        out[i] = __builtin_fmaf(pixel, factor, pixel * rest);
+    }
+}
+#endif
+
+#if defined(__AVX2__) && defined(__F16C__)
+// Compilers do not turn a loop into vcvtps2ph.
+void compute(const std::uint8_t* pixels, int count, const PixelScale& scale, std::uint16_t* out) {
+    const __m256 factor = _mm256_set1_ps(scale.factor);
+    const __m256 rest = _mm256_set1_ps(scale.rest);
+    const auto convert = [&](__m128i bytes) {
+        const __m256 pixel = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes));
+        const __m256 element = _mm256_fmadd_ps(pixel, factor, _mm256_mul_ps(pixel, rest));
+        return _mm256_cvtps_ph(element, _MM_FROUND_TO_NEAREST_INT);
+    };
+    int i = 0;
+    for (; i + 8 <= count; i += 8) {
+        const __m128i halves = convert(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(pixels + i)));
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i), halves);
+    }
+    if (i == count) return;
+    alignas(16) std::uint8_t last[8] = {};
+    alignas(16) std::uint16_t halves[8];
+    std::memcpy(last, pixels + i, static_cast<std::size_t>(count - i));
+    _mm_store_si128(reinterpret_cast<__m128i*>(halves),
+                    convert(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(last))));
+    std::memcpy(out + i, halves, static_cast<std::size_t>(count - i) * sizeof *out);
+}
+#elif defined(__ARM_NEON) && defined(__ARM_FP16_FORMAT_IEEE)
+void compute(const std::uint8_t* pixels, int count, const PixelScale& scale, std::uint16_t* out) {
+    for (int i = 0; i < count; ++i) {
+        const auto pixel = static_cast<float>(static_cast<int>(pixels[i]));
+        const auto half = static_cast<__fp16>(__builtin_fmaf(pixel, scale.factor, pixel * scale.rest));
+        std::memcpy(out + i, &half, sizeof half);
+    }
+}
+#endif
+
+template <class T>
+constexpr bool kCanCompute = true;
+#if !defined(__FMA__) && !defined(__ARM_FEATURE_FMA)
+template <>
+constexpr bool kCanCompute<float> = false;
+#endif
+#if !(defined(__AVX2__) && defined(__F16C__)) && !(defined(__ARM_NEON) && defined(__ARM_FP16_FORMAT_IEEE))
+template <>
+constexpr bool kCanCompute<std::uint16_t> = false;
+#endif
+
+inline float value_of(std::uint8_t element) {
+    return static_cast<float>(element);
+}
+
+inline float value_of(float element) {
+    return element;
+}
+
+inline float value_of(std::uint16_t element) {
+    return to_float(Half{element});
+}
+
+/// Whether compute() gives every element of the table of every channel.
+template <class T>
+bool gives_table(const ImageJob& job, const PixelScale& scale) {
+    std::uint8_t pixels[kTableSize];
+    T elements[kTableSize];
+    for (int i = 0; i < kTableSize; ++i) pixels[i] = static_cast<std::uint8_t>(i);
+    compute(pixels, kTableSize, scale, elements);
+    for (int c = 0; c < job.out.channels; ++c) {
+        const T* expected = static_cast<const T*>(job.table) + std::ptrdiff_t{c} * kTableSize;
+        // NOLINTNEXTLINE(bugprone-suspicious-memory-comparison): zeros of either sign are two elements
+        if (std::memcmp(elements, expected, sizeof elements) != 0) return false;
+    }
+    return true;
+}
+
+template <class T>
+PixelScale find_scale_of(const ImageJob& job) {
+    if constexpr (kCanCompute<T>) {
+        const T* table = static_cast<const T*>(job.table);
+        const double largest = static_cast<double>(value_of(table[kTableSize - 1]));
+        if (!(largest > 1e-6 && largest < 1e30)) return {};
+        // A division by a whole number or a half of one (255, 127.5), rounded once: the product with the
+        // inverse as a sum of two floats.
+        const double divisor = std::floor(2.0 * 255.0 / largest + 0.5) / 2.0;
+        if (divisor > 0.0) {
+            const auto factor = static_cast<float>(1.0 / divisor);
+            const auto rest = static_cast<float>(1.0 / divisor - static_cast<double>(factor));
+            const PixelScale scale{factor, rest, true};
+            if (gives_table<T>(job, scale)) return scale;
+        }
+        // A product: 128 times the factor is exact.
+        const PixelScale scale{value_of(table[kTableSize / 2]) / 128.0F, 0.0F, true};
+        if (gives_table<T>(job, scale)) return scale;
+    }
+    return {};
+}
+
+// ---- Elements stored
+// --------------------------------------------------------------------------------------------------
+
+template <class T>
+T* element_at(const TensorView& out, int channel, int y, int x) {
+    return static_cast<T*>(out.data) + channel * out.channel_stride + y * out.row_stride +
+           x * out.pixel_stride;
+}
+
+template <class T>
+void look_up(T* out, std::ptrdiff_t step, const std::uint8_t* pixels, int count, const T* table) {
+    // The common steps apart, so that the compiler sees a constant.
+    if (step == 1) {
+        for (int i = 0; i < count; ++i) out[i] = table[pixels[i]];
+    } else if (step == 3) {
+        for (std::ptrdiff_t i = 0; i < count; ++i) out[3 * i] = table[pixels[i]];
+    } else {
+        for (int i = 0; i < count; ++i) out[i * step] = table[pixels[i]];
+    }
+}
+
+template <class T>
+void compute_interleaved(const ImageJob& job, int count, const std::uint8_t* planes, T* out) {
+    std::uint8_t pixels[3 * kChunk];
+    for (int i = 0; i < count; i += kChunk) {
+        const int size = std::min(kChunk, count - i);
+        join_planes(planes + i, planes + count + i, planes + std::ptrdiff_t{2} * count + i, size, pixels);
+        compute(pixels, 3 * size, job.scale, out + std::ptrdiff_t{3} * i);
+    }
+}
+
+void compute_interleaved(const ImageJob& /*job*/, int count, const std::uint8_t* planes, std::uint8_t* out) {
+    join_planes(planes, planes + count, planes + std::ptrdiff_t{2} * count, count, out);
+}
+
+/// Whether the row was computed: it can be if its elements lie side by side.
+template <class T>
+bool compute_row(const ImageJob& job, int y, int x, int count, const std::uint8_t* planes) {
+    if constexpr (kCanCompute<T>) {
+        if (!job.scale.holds) return false;
+        if (job.out.pixel_stride == 1) {
+            for (int c = 0; c < job.out.channels; ++c) {
+                compute(planes + std::ptrdiff_t{c} * count, count, job.scale,
+                        element_at<T>(job.out, c, y, x));
+            }
+            return true;
+        }
+        if (!is_interleaved(job.out)) return false;
+        compute_interleaved(job, count, planes, element_at<T>(job.out, 0, y, x));
+        return true;
+    }
+    return false;
+}
+
+template <class T>
+void store_row_of(const ImageJob& job, int y, int x, int count, const std::uint8_t* planes) {
+    if (compute_row<T>(job, y, x, count, planes)) return;
+    const T* table = static_cast<const T*>(job.table);
+    for (int c = 0; c < job.out.channels; ++c) {
+        look_up(element_at<T>(job.out, c, y, x), job.out.pixel_stride, planes + std::ptrdiff_t{c} * count,
+                count, table + std::ptrdiff_t{c} * kTableSize);
+    }
+}
+
+// ---- Border
+// -----------------------------------------------------------------------------------------------------------
+
+/// Writes the pad value to columns [begin, end) of row y.
+template <class T>
+void fill_row(const ImageJob& job, int y, int begin, int end) {
+    const TensorView& out = job.out;
+    const T* pad = static_cast<const T*>(job.pad);
+    if (is_interleaved(out) && pad[0] == pad[1] && pad[0] == pad[2]) {
+        std::fill_n(element_at<T>(out, 0, y, begin), std::ptrdiff_t{3} * (end - begin), pad[0]);
+        return;
+    }
+    for (int c = 0; c < out.channels; ++c) {
+        T* row = element_at<T>(out, c, y, begin);
+        if (out.pixel_stride == 1) {
+            std::fill_n(row, end - begin, pad[c]);
+        } else {
+            for (int x = 0; x < end - begin; ++x) row[x * out.pixel_stride] = pad[c];
+        }
+    }
+}
+
+template <class T>
+void fill_border(const ImageJob& job, const Region& region) {
+    for (int y = 0; y < job.out.height; ++y) {
+        if (region.empty() || y < region.y_begin || y >= region.y_end) {
+            fill_row<T>(job, y, 0, job.out.width);
+        } else {
+            if (region.x_begin > 0) fill_row<T>(job, y, 0, region.x_begin);
+            if (region.x_end < job.out.width) fill_row<T>(job, y, region.x_end, job.out.width);
+        }
+    }
+}
+
+}  // namespace
+
+PixelScale find_scale(const ImageJob& job) {
+    switch (job.out.element) {
+        case Element::u8:
+            return find_scale_of<std::uint8_t>(job);
+        case Element::f16:
+            return find_scale_of<std::uint16_t>(job);
+        case Element::f32:
+            return find_scale_of<float>(job);
+    }
+    return {};
+}
+
+void store_row(const ImageJob& job, int y, int x, int count, const std::uint8_t* planes) {
+    switch (job.out.element) {
+        case Element::u8:
+            return store_row_of<std::uint8_t>(job, y, x, count, planes);
+        case Element::f16:
+            return store_row_of<std::uint16_t>(job, y, x, count, planes);
+        case Element::f32:
+            return store_row_of<float>(job, y, x, count, planes);
+    }
+}
+
+void write_border(const ImageJob& job, const Region& region) {
+    switch (job.out.element) {
+        case Element::u8:
+            return fill_border<std::uint8_t>(job, region);
+        case Element::f16:
+            return fill_border<std::uint16_t>(job, region);
+        case Element::f32:
+            return fill_border<float>(job, region);
+    }
+}
+
+}  // namespace detail
+}  // namespace EV_ISA
+}  // namespace ev
