@@ -8,14 +8,14 @@ from typing import Any
 
 __all__ = ["name_run", "row_lines", "table_head", "write_json"]
 
-_COLUMNS = "{:<36} {:>9} {:>9} {:>7} {:>8} {:>13} {:>9} {:>6}"
+_COLUMNS = "{:<36} {:>9} {:>9} {:>9} {:>7} {:>8} {:>13} {:>9} {:>6}"
 
 
 def table_head(run: dict[str, Any]) -> str:
     """Title and column names of the printed table."""
     speeds = ", ".join(f"{name} {speed:.1f}" for name, speed in run["bandwidth_gb_s"].items())
     title = f"{name_run(run)}; memory in GB/s: {speeds}"
-    names = ("", "p50 us", "p90 us", "n", "ratio", "goal", "limit us", "share")
+    names = ("", "min us", "p50 us", "p90 us", "n", "ratio", "goal", "limit us", "share")
     return f"\n{title}\n{_COLUMNS.format(*names)}"
 
 
@@ -33,10 +33,10 @@ def row_lines(case: dict[str, Any]) -> list[str]:
     ours = case["ours"]
     goal = "" if case["goal"] is None else f"{case['reached']:.2f} / {case['goal']:g}"
     limit, share = f"{case['limit_us']:.1f}", f"{case['share_of_limit']:.0%}"
-    times = _us(ours["p50_us"]), _us(ours["p90_us"]), ours["n"]
+    times = _times(ours)
     lines = [_COLUMNS.format(case["name"], *times, f"{case['ratio']:.2f}", goal, limit, share)]
     for other in case["others"]:
-        times = _us(other["p50_us"]), _us(other["p90_us"]), other["n"]
+        times = _times(other)
         cells = (f"  {_mark(case, other)} {other['name']}", *times, f"{other['ratio']:.2f}", "", "", "")
         lines.append(_COLUMNS.format(*cells).rstrip())
     return lines
@@ -48,6 +48,10 @@ def _mark(case: dict[str, Any], other: dict[str, Any]) -> str:
     if other["name"] == case["rival"]:
         return ">"
     return "~" if other["kind"] == "variant" else " "
+
+
+def _times(entry: dict[str, Any]) -> tuple[str, str, str, str]:
+    return _us(entry["min_us"]), _us(entry["p50_us"]), _us(entry["p90_us"]), str(entry["n"])
 
 
 def _us(value: float) -> str:

@@ -24,10 +24,10 @@ def test_the_table_has_ours_then_the_others_with_their_marks(found: dict[str, An
     assert head[1] == "avx2, 1 thread; memory in GB/s: copy 20.0, write 10.0, read 15.0"
     assert second[1].startswith("avx2, 2 threads;")
     assert [line.split() for line in lines] == [
-        ["letterbox", "100.0", "150.0", "100", "4.00", "30.00", "/", "4", "50.0", "50%"],
-        ["*", "quick", "400.0", "800.0", "31", "4.00"],
-        [">", "slow", "3000", "6000", "31", "30.00"],
-        ["~", "odd", "200.0", "400.0", "31", "2.00"],
+        ["letterbox", "90.0", "100.0", "150.0", "100", "4.00", "30.00", "/", "4", "50.0", "50%"],
+        ["*", "quick", "1.0", "400.0", "800.0", "31", "4.00"],
+        [">", "slow", "1.0", "3000", "6000", "31", "30.00"],
+        ["~", "odd", "1.0", "200.0", "400.0", "31", "2.00"],
     ]
     # Each figure stands under its name.
     assert lines[0].index("100.0") + len("100.0") == head[2].index("p50 us") + len("p50 us")
