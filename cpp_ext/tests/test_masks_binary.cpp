@@ -1,5 +1,6 @@
 // Masks above a threshold and instance masks without Python, against the rule applied pixel by pixel. Buffers
 // have exactly the size the contract asks for.
+#include <cmath>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -40,6 +41,23 @@ class AlignedScratch {
     std::byte* start_;
 };
 
+/// A plan in memory of exactly the size it asks for.
+template <int K>
+class Plan {
+  public:
+    Plan(const std::vector<Taps<K>>& columns, std::int32_t source_size)
+        : size_(static_cast<std::int32_t>(columns.size())),
+          memory_(ev::kernels().column_plan_size(columns.data(), size_, source_size)),
+          plan_(ev::kernels().plan_columns(columns.data(), size_, source_size, memory_.get())) {}
+
+    const ev::ColumnPlan<K>& get() const { return plan_; }
+
+  private:
+    std::int32_t size_;
+    AlignedScratch memory_;
+    ev::ColumnPlan<K> plan_;
+};
+
 template <int K>
 std::vector<Taps<K>> all_taps(const AxisMap& axis) {
     std::vector<Taps<K>> taps(static_cast<std::size_t>(axis.size));
@@ -71,23 +89,58 @@ struct Size {
     std::int32_t width;
 };
 
-template <int K>
-void check_upsample(Size source, const AxisMap& rows, const AxisMap& columns, Random* random) {
-    const std::size_t pixels =
-        static_cast<std::size_t>(source.height) * static_cast<std::size_t>(source.width);
-    std::vector<float> data(pixels);
-    for (float& value : data) value = random->next() - 0.5F;
+float as_float(float value) {
+    return value;
+}
+
+float as_float(ev::Half value) {
+    return ev::to_float(value);
+}
+
+void set(float value, float* to) {
+    *to = value;
+}
+
+/// Exact for normal numbers with few bits, and 0.
+void set(float value, ev::Half* to) {
+    const std::uint32_t bits = ev::bits_of(value);
+    const std::uint32_t magnitude = value == 0.0F ? 0U : ((bits & 0x7fffffffU) >> 13) - (112U << 10);
+    to->bits = static_cast<std::uint16_t>((bits >> 31 << 15) | magnitude);
+}
+
+/// How much of a source is noise; the rest is above a threshold, or below it, in regions.
+enum class Kind : std::uint8_t { noise, regions, everything, nothing, checkers };
+
+float draw(Kind kind, std::int32_t y, std::int32_t x, Random* random) {
+    const float noise = random->next() - 0.5F;
+    if (kind == Kind::everything) return 0.75F;
+    if (kind == Kind::nothing) return -0.5F;
+    if (kind == Kind::checkers) return (x + y) % 2 == 0 ? 0.5F : -0.5F;
+    const bool border = x % 30 < 3;
+    return kind == Kind::noise || border ? noise : (x / 30 + y / 4) % 2 == 0 ? 0.5F : -0.5F;
+}
+
+template <class T, int K>
+void check_upsample(Size source, const AxisMap& rows, const AxisMap& columns, Kind kind, float threshold,
+                    Random* random) {
+    std::vector<T> data;
+    for (std::int32_t y = 0; y < source.height; ++y) {
+        for (std::int32_t x = 0; x < source.width; ++x) {
+            data.emplace_back();
+            set(std::round(draw(kind, y, x, random) * 64.0F) / 64.0F, &data.back());
+        }
+    }
     const auto row_taps = all_taps<K>(rows);
     const auto column_taps = all_taps<K>(columns);
-    const float threshold = 0.125F;
     std::vector<std::uint8_t> out(static_cast<std::size_t>(rows.size) *
                                   static_cast<std::size_t>(columns.size));
-    const AlignedScratch scratch(ev::kernels().mask_scratch_size(source.height, source.width, columns.size));
-    const ev::SourceView<float> view{data.data(), 0, 0, source.height, source.width, source.width};
-    ev::kernels().write_mask(view, row_taps.data(), column_taps.data(), threshold,
-                             ev::MaskView{out.data(), rows.size, columns.size}, scratch.get());
+    const Plan<K> plan(column_taps, source.width);
+    const ev::SourceView<T> view{data.data(), 0, 0, source.height, source.width, source.width};
+    const AlignedScratch scratch(ev::kernels().mask_scratch_size(view, columns.size));
+    ev::kernels().write_mask(view, row_taps.data(), plan.get(), threshold,
+                             ev::MaskView{out.data(), 0, rows.size, columns.size}, scratch.get());
     const auto at = [&](std::int32_t y, std::int32_t x) {
-        return data[static_cast<std::size_t>(std::ptrdiff_t{y} * source.width + x)];
+        return as_float(data[static_cast<std::size_t>(std::ptrdiff_t{y} * source.width + x)]);
     };
     std::size_t i = 0;
     for (const Taps<K>& row : row_taps) {
@@ -97,16 +150,34 @@ void check_upsample(Size source, const AxisMap& rows, const AxisMap& columns, Ra
     }
 }
 
+template <class T>
+void check_upsamples(Size source, Size target, Kind kind, float threshold, Random* random) {
+    check_upsample<T, 2>(source, AxisMap{-1.5, 4.2, target.height, 0, source.height},
+                         AxisMap{0.7, 9.9, target.width, 0, source.width}, kind, threshold, random);
+    check_upsample<T, 2>(source, AxisMap{0.0, 3.0, target.height, 0, source.height},
+                         AxisMap{0.0, 1.0 * source.width, target.width, 0, source.width}, kind, threshold,
+                         random);
+    check_upsample<T, 4>(source, AxisMap{3.0, 21.0, target.height, 24, source.height},
+                         AxisMap{0.0, 1.0, target.width, 1, source.width}, kind, threshold, random);
+    check_upsample<T, 4>(source, AxisMap{0.0, 4.0, target.height, 4, source.height},
+                         AxisMap{1.0, 2.0 * source.width - 1.0, target.width, 2 * source.width, source.width},
+                         kind, threshold, random);
+}
+
 constexpr Size kSizes[] = {{1, 1}, {2, 3}, {7, 5}, {16, 33}, {3, 200}};
+constexpr Size kWideSizes[] = {{2, 15}, {3, 17}, {4, 63}, {5, 64}, {2, 65}, {3, 97}, {1, 129}, {9, 300}};
 
 void test_upsample() {
     Random random;
-    for (const Size source : kSizes) {
-        for (const Size target : kSizes) {
-            check_upsample<2>(source, AxisMap{-1.5, 4.2, target.height, 0, source.height},
-                              AxisMap{0.7, 9.9, target.width, 0, source.width}, &random);
-            check_upsample<4>(source, AxisMap{3.0, 21.0, target.height, 24, source.height},
-                              AxisMap{0.0, 1.0, target.width, 1, source.width}, &random);
+    for (const Kind kind : {Kind::noise, Kind::regions, Kind::everything, Kind::nothing, Kind::checkers}) {
+        for (const Size source : kSizes) {
+            for (const Size target : kSizes) check_upsamples<float>(source, target, kind, 0.125F, &random);
+        }
+        for (const Size source : kWideSizes) {
+            for (const Size target : {Size{5, 61}, Size{4, 300}}) {
+                check_upsamples<float>(source, target, kind, -0.25F, &random);
+                check_upsamples<ev::Half>(source, target, kind, -0.25F, &random);
+            }
         }
     }
 }
@@ -146,7 +217,8 @@ void check_assemble(Size source, const AxisMap& rows, const AxisMap& columns, bo
                                               source.width, plane, source.width};
     const auto row_taps = all_taps<K>(rows);
     const auto column_taps = all_taps<K>(columns);
-    const ev::ImageTaps<K> taps{row_taps.data(), column_taps.data(), rows.size, columns.size};
+    const Plan<K> plan(column_taps, source.width);
+    const ev::ImageTaps<K> taps{row_taps.data(), column_taps.data(), rows.size, columns.size, plan.get()};
     const float x = random->next() * static_cast<float>(columns.size);
     const float y = random->next() * static_cast<float>(rows.size);
     const float box[4] = {x - 2.0F, y - 3.0F, x + 20.0F * random->next(), y + 9.0F * random->next()};

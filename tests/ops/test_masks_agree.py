@@ -83,6 +83,30 @@ def test_instance_masks(data: st.DataObject) -> None:
         np.testing.assert_array_equal(got, want)
 
 
+@pytest.mark.parametrize("threads", [2, 5])
+def test_threads_change_nothing(threads: int) -> None:
+    """Large enough to be cut, also inside a mask: parts must not show."""
+    rng = np.random.default_rng(0)
+    logits = np.kron(rng.normal(0, 1, (5, 9, 12)), np.ones((4, 5))).astype(np.float32)
+    boxes = np.array([[10, 20, 1500, 900], [0, 0, 1600, 1000], [300, 5, 302, 995], [5, 5, 5, 5]], np.float32)
+    boxes = np.concatenate([boxes, boxes + 7])
+    coefficients = rng.normal(0, 1, (8, 5)).astype(np.float32)
+    roi = (0.0, 0.0, 36.0, 60.0, 0, 0)
+    found = []
+    before = native.num_threads()
+    try:
+        for count in (1, threads):
+            native.set_num_threads(count)
+            masks = np.full((5, 1000, 1600), 9, np.uint8)
+            native.upsample_masks(logits, *roi, 0.0, masks)
+            crops = native.assemble_masks(coefficients, logits, boxes, False, *AFFINE, *roi, 1000, 1600)
+            found.append((masks, *crops))
+    finally:
+        native.set_num_threads(before)
+    for one, several in zip(*found, strict=True):
+        np.testing.assert_array_equal(several, one)
+
+
 @settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_run_lengths(data: st.DataObject) -> None:

@@ -58,7 +58,9 @@ struct Overloads : Slot<Functions>... {
            &ev::upsample_argmax<Half, std::int32_t>)                                                        \
     KERNEL(resize_labels, &ev::resize_labels<std::uint8_t>, &ev::resize_labels<std::int32_t>,               \
            &ev::resize_labels<std::int64_t>)                                                                \
-    KERNEL(mask_scratch_size, &ev::mask_scratch_size)                                                       \
+    KERNEL(column_plan_size, &ev::column_plan_size<2>, &ev::column_plan_size<4>)                            \
+    KERNEL(plan_columns, &ev::plan_columns<2>, &ev::plan_columns<4>)                                        \
+    KERNEL(mask_scratch_size, &ev::mask_scratch_size<float>, &ev::mask_scratch_size<Half>)                  \
     KERNEL(write_mask, &ev::write_mask<float, 2>, &ev::write_mask<float, 4>, &ev::write_mask<Half, 2>,      \
            &ev::write_mask<Half, 4>)                                                                        \
     KERNEL(find_window, &ev::find_window<2>, &ev::find_window<4>)                                           \

@@ -66,28 +66,51 @@ struct SourceView {
     std::int32_t top, left;
     std::int32_t height, width;
     std::ptrdiff_t row_stride;
-
-    const T* row(std::int32_t index) const { return data + (index - top) * row_stride; }
 };
 
-/// A mask to write, `height` rows of `width`, one after another.
+/// The columns of an image, prepared for write_mask: the same for every mask and every frame. A table a tap,
+/// each a little longer than the image is wide, and where to go on from a column.
+template <int K>
+struct ColumnPlan {
+    std::int32_t size, source_size;
+    const std::int32_t* index[K];
+    const float* weight[K];
+    /// Of each column: the first after it that does not read the same sources.
+    const std::int32_t* next;
+    /// Of each source and the one after the last: the first column that reads none before it.
+    const std::int32_t* starts;
+    /// Of the same: the first column that reads it or one after it.
+    const std::int32_t* ends;
+};
+
+/// A mask to write, `height` rows of `width`, one after another; its first column is the image's `left`.
 struct MaskView {
     std::uint8_t* data;
+    std::int32_t left;
     std::int32_t height, width;
 };
 
 inline namespace EV_ISA {
 
-/// Bytes of scratch, aligned to 64, for write_mask from a source of at most this size to a width of at most
-/// this.
-std::size_t mask_scratch_size(std::int32_t source_height, std::int32_t source_width, std::int32_t width);
+/// Bytes of memory, aligned to 64, that a plan of at most so many columns and sources lies in.
+template <int K>
+std::size_t column_plan_size(const Taps<K>* columns, std::int32_t size, std::int32_t source_size);
+
+template <int K>
+ColumnPlan<K> plan_columns(const Taps<K>* columns, std::int32_t size, std::int32_t source_size,
+                           std::byte* memory);
+
+/// Bytes of scratch, aligned to 64, for write_mask from a source of at most this size to a mask of at most
+/// so many columns.
+template <class T>
+std::size_t mask_scratch_size(const SourceView<T>& source, std::int32_t width);
 
 /// Writes 1 where the sum of a pixel's weighted logits is above the threshold, else 0; rows before columns,
 /// each sum in the order of the taps. Where all logits that a pixel reads are above it, or none is, that
-/// decides. `rows` and `columns` are those of the mask's pixels.
+/// decides. `rows` are those of the mask's rows; the source holds all that the mask reads.
 template <class T, int K>
-void write_mask(const SourceView<T>& source, const Taps<K>* rows, const Taps<K>* columns, float threshold,
-                const MaskView& mask, std::byte* scratch);
+void write_mask(const SourceView<T>& source, const Taps<K>* rows, const ColumnPlan<K>& columns,
+                float threshold, const MaskView& mask, std::byte* scratch);
 
 }  // namespace EV_ISA
 

@@ -60,6 +60,7 @@ struct ImageTaps {
     const Taps<K>* rows;
     const Taps<K>* columns;
     std::int32_t height, width;
+    ColumnPlan<K> plan;
 };
 
 inline namespace EV_ISA {

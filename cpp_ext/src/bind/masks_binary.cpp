@@ -1,8 +1,10 @@
 // Masks above a threshold, and instance masks.
+#include <algorithm>
 #include <optional>
 
 #include "ev/kernels.h"
-#include "masks_shared.h"
+#include "ev/pool.h"
+#include "masks_taps.h"
 #include "thread_scratch.h"
 
 using namespace nanobind::literals;
@@ -19,64 +21,70 @@ constexpr const char* kCoefficientsMessage =
     "coefficients must be C-contiguous float32 (objects, prototypes)";
 constexpr const char* kBoxesMessage = "boxes must be C-contiguous float32 (objects, 4)";
 constexpr const char* kImageMessage = "image height or width out of range";
-constexpr const char* kViaMessage = "via size out of range";
 
-thread_local Scratch taps_scratch;  // in use while row_scratch is
-thread_local Scratch row_scratch;
+// Fewer pixels are not worth another thread: 40 microseconds where masks are smooth.
+constexpr std::size_t kLeastPixels = std::size_t{1} << 20;
 
-AxisMap axis_map(double origin, double extent, std::int32_t size, std::int64_t via_size,
-                 std::int32_t source) {
-    AxisMap axis{origin, extent, size, 0, source};
-    if (via_size != 0) {
-        axis.via_size = side(via_size, kViaMessage);
-        require(origin >= 0.0 && extent >= 1.0 && origin + extent <= static_cast<double>(axis.via_size) &&
-                    std::floor(origin) == origin && std::floor(extent) == extent,
-                "roi must be whole pixels inside the via size");
-    }
-    return axis;
+thread_local Scratch mask_scratch;   // each part's, for the kernels
+thread_local Scratch place_scratch;  // the objects' windows
+
+/// Logits (masks, height, width), rows contiguous, strides in elements.
+template <class T>
+struct LogitMaps {
+    const T* data;
+    std::ptrdiff_t mask_stride, row_stride;
+    std::int32_t height, width;
+};
+
+/// The image's rows `begin` to `end` of one mask, from the source rows that they read.
+template <class T, int K>
+void write_rows(const LogitMaps<T>& logits, std::size_t mask, const ImageTaps<K>& taps, std::int32_t begin,
+                std::int32_t end, float threshold, std::uint8_t* masks, std::byte* scratch) {
+    const std::int32_t top = taps.rows[begin].index[0];
+    const std::int32_t bottom = taps.rows[end - 1].index[K - 1] + 1;
+    const T* data = logits.data + static_cast<std::ptrdiff_t>(mask) * logits.mask_stride;
+    const SourceView<T> source{
+        data + top * logits.row_stride, top, 0, bottom - top, logits.width, logits.row_stride};
+    const std::size_t before = mask * static_cast<std::size_t>(taps.height) + static_cast<std::size_t>(begin);
+    std::uint8_t* out = masks + before * static_cast<std::size_t>(taps.width);
+    kernels().write_mask(source, taps.rows + begin, taps.plan, threshold,
+                         MaskView{out, 0, end - begin, taps.width}, scratch);
 }
 
-/// Taps of all rows and columns, in taps_scratch.
-template <int K>
-ImageTaps<K> make_taps(const AxisMap& rows, const AxisMap& columns) {
-    const auto size = static_cast<std::size_t>(rows.size) + static_cast<std::size_t>(columns.size);
-    auto* taps = reinterpret_cast<Taps<K>*>(taps_scratch.reserve(size * sizeof(Taps<K>)));
-    for (std::int32_t y = 0; y < rows.size; ++y) find_taps(rows, y, taps + y);
-    for (std::int32_t x = 0; x < columns.size; ++x) find_taps(columns, x, taps + rows.size + x);
-    return {taps, taps + rows.size, rows.size, columns.size};
-}
-
-/// Calls `use` with a null pointer whose type says how many taps an axis takes.
-template <class Use>
-void with_taps(const AxisMap& rows, const AxisMap& columns, Use&& use) {
-    require((rows.via_size == 0) == (columns.via_size == 0), "via needs both its sizes");
-    if (rows.via_size == 0) {
-        use(make_taps<2>(rows, columns));
-    } else {
-        use(make_taps<4>(rows, columns));
-    }
+/// All masks, their rows counted on from mask to mask and cut into parts.
+template <class T, int K>
+void write_masks(const LogitMaps<T>& logits, std::size_t count, const ImageTaps<K>& taps, float threshold,
+                 std::uint8_t* masks) {
+    const auto height = static_cast<std::size_t>(taps.height);
+    const std::size_t rows = count * height;
+    const int parts = count_parts(rows * static_cast<std::size_t>(taps.width), kLeastPixels);
+    const SourceView<T> largest{nullptr, 0, 0, logits.height, logits.width, logits.row_stride};
+    const std::size_t size = kernels().mask_scratch_size(largest, taps.width);
+    std::byte* scratch = mask_scratch.reserve(size * static_cast<std::size_t>(parts));
+    for_each_part(parts, [&](int part) {
+        const auto p = static_cast<std::size_t>(part);
+        std::size_t row = rows * p / static_cast<std::size_t>(parts);
+        const std::size_t last = rows * (p + 1) / static_cast<std::size_t>(parts);
+        while (row < last) {
+            const std::size_t mask = row / height;
+            const std::size_t end = std::min(last, (mask + 1) * height);
+            write_rows(logits, mask, taps, static_cast<std::int32_t>(row - mask * height),
+                       static_cast<std::int32_t>(end - mask * height), threshold, masks, scratch + p * size);
+            row = end;
+        }
+    });
+    mask_scratch.trim();
 }
 
 template <class T>
 void upsample(const ReadArray& logits, std::uint8_t* out, const AxisMap& rows, const AxisMap& columns,
               float threshold) {
-    const auto* data = static_cast<const T*>(logits.data());
+    const LogitMaps<T> maps{
+        static_cast<const T*>(logits.data()), static_cast<std::ptrdiff_t>(logits.stride(0)),
+        static_cast<std::ptrdiff_t>(logits.stride(1)), rows.source_size, columns.source_size};
     const std::size_t count = logits.shape(0);
-    const auto mask_stride = static_cast<std::ptrdiff_t>(logits.stride(0));
-    const auto row_stride = static_cast<std::ptrdiff_t>(logits.stride(1));
-    const std::ptrdiff_t mask_size = std::ptrdiff_t{rows.size} * columns.size;
     nb::gil_scoped_release released;
-    std::byte* scratch =
-        row_scratch.reserve(kernels().mask_scratch_size(rows.source_size, columns.source_size, columns.size));
-    with_taps(rows, columns, [&](const auto& taps) {
-        for (std::size_t i = 0; i < count; ++i, data += mask_stride, out += mask_size) {
-            const SourceView<T> source{data, 0, 0, rows.source_size, columns.source_size, row_stride};
-            kernels().write_mask(source, taps.rows, taps.columns, threshold,
-                                 MaskView{out, rows.size, columns.size}, scratch);
-        }
-    });
-    row_scratch.trim();
-    taps_scratch.trim();
+    with_taps(rows, columns, [&](const auto& taps) { write_masks(maps, count, taps, threshold, out); });
 }
 
 void upsample_masks(const ReadArray& logits, double roi_y, double roi_x, double roi_height, double roi_width,
@@ -126,14 +134,19 @@ struct Place {
     Window inside;
 };
 
+/// Where to cut objects into `parts` of about as many pixels: the first object of a part.
+std::size_t first_object(const Crops& crops, int part, int parts) {
+    const std::int64_t pixels = crops.offsets[crops.count] * part / parts;
+    const std::int64_t* found = std::lower_bound(crops.offsets, crops.offsets + crops.count, pixels);
+    return part == parts ? crops.count : static_cast<std::size_t>(found - crops.offsets);
+}
+
 template <class T, int K>
 void assemble(const PrototypeView<T>& prototypes, const float* coefficients, const float* boxes,
               std::size_t count, const CropRule& rule, const ImageTaps<K>& taps,
               std::optional<Crops>* result) {
     const std::size_t places_size = (count * sizeof(Place) + 63) / 64 * 64;
-    std::byte* memory =
-        row_scratch.reserve(places_size + kernels().assemble_scratch_size(prototypes, taps.width));
-    auto* places = reinterpret_cast<Place*>(memory);
+    auto* places = reinterpret_cast<Place*>(place_scratch.reserve(places_size));
     std::int64_t pixels = 0;
     for (std::size_t i = 0; i < count; ++i) {
         places[i].window = kernels().find_window(boxes + 4 * i, rule, taps, prototypes.height,
@@ -144,16 +157,23 @@ void assemble(const PrototypeView<T>& prototypes, const float* coefficients, con
     Crops& crops = **result;
     crops.offsets[0] = 0;
     for (std::size_t i = 0; i < count; ++i) {
-        const Window& window = places[i].window;
-        crops.windows[i] = window;
-        crops.offsets[i + 1] = crops.offsets[i] + window.area();
-        if (window.area() == 0) continue;
-        kernels().assemble_mask(prototypes, coefficients + i * static_cast<std::size_t>(prototypes.count),
-                                places[i].inside, taps, window, crops.data + crops.offsets[i],
-                                memory + places_size);
+        crops.windows[i] = places[i].window;
+        crops.offsets[i + 1] = crops.offsets[i] + places[i].window.area();
     }
-    row_scratch.trim();
-    taps_scratch.trim();
+    const int parts = count_parts(static_cast<std::size_t>(pixels), kLeastPixels);
+    const std::size_t size = kernels().assemble_scratch_size(prototypes, taps.width);
+    std::byte* scratch = mask_scratch.reserve(size * static_cast<std::size_t>(parts));
+    for_each_part(parts, [&](int part) {
+        const std::size_t end = first_object(crops, part + 1, parts);
+        for (std::size_t i = first_object(crops, part, parts); i < end; ++i) {
+            if (places[i].window.area() == 0) continue;
+            kernels().assemble_mask(prototypes, coefficients + i * static_cast<std::size_t>(prototypes.count),
+                                    places[i].inside, taps, places[i].window, crops.data + crops.offsets[i],
+                                    scratch + static_cast<std::size_t>(part) * size);
+        }
+    });
+    mask_scratch.trim();
+    place_scratch.trim();
 }
 
 template <class T>

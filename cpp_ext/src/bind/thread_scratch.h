@@ -21,10 +21,12 @@ class Scratch {
         return data_.get();
     }
 
-    void trim() {
-        if (size_ <= kKept) return;
+    /// False where the memory is given back.
+    bool trim() {
+        if (size_ <= kKept) return true;
         data_.reset();
         size_ = 0;
+        return false;
     }
 
   private:

@@ -1,172 +1,283 @@
 #include "ev/masks_binary.h"
 
 #include <algorithm>
+#include <cstring>
+#include <type_traits>
 
+#include "bits.h"
+#include "lanes.h"
 #include "scratch.h"
 
 namespace ev {
 inline namespace EV_ISA {
 namespace {
 
-// Of a source column and the rows that are read: all of it, some of it is above the threshold.
-constexpr std::uint8_t kAll = 1;
-constexpr std::uint8_t kAny = 2;
-
-/// Neighbouring mask columns that read the same source columns.
-struct Run {
-    std::int32_t begin;
-    std::int32_t end;
+/// Mixed columns that are interpolated together: at most kLanes, and unless they all read the same sources,
+/// from at most kLanes.
+struct Chunk {
+    std::int32_t begin, end;
+    std::int32_t base, sources;  // the source columns they read
 };
 
-/// Everything that stays the same from row to row.
-template <class T, int K>
+/// The source's rows as float32.
+struct Rows {
+    const float* data;
+    std::ptrdiff_t stride;
+};
+
+/// A bit for each word of a row: what is above the threshold in all, in any of the rows that are read.
+struct Sides {
+    std::uint64_t* all;
+    std::uint64_t* any;
+};
+
+EV_INLINE bool bit_at(const std::uint64_t* words, std::int32_t place) {
+    return ((words[place / kWordBits] >> (place % kWordBits)) & 1U) != 0;
+}
+
+/// Everything that stays the same from row to row. Columns are the image's, `begin` to `end`; source columns
+/// are counted from the source's `left`.
+template <int K>
 struct Masker {
-    const SourceView<T>& source;
-    const Taps<K>* columns;
+    const ColumnPlan<K>& columns;
+    Rows source;
+    std::int32_t top, left;  // of the source
+    std::int32_t source_width;
+    std::size_t words;  // of a source row's bits
     float threshold;
-    std::int32_t width;      // mask columns
-    std::uint8_t* above;     // of each source pixel: whether it is above the threshold
-    Run* runs;               // of the columns
-    std::uint8_t* combined;  // of the present source rows: kAll and kAny of each source column
-    std::uint8_t* pattern;   // of the present source rows: a mask row but for the mixed runs
-    std::int32_t* mixed;     // of the present source rows: runs that must be interpolated
-    float* blended;          // of the present mask row: source columns summed over the rows
-    std::size_t num_runs = 0;
-    std::size_t num_mixed = 0;
+    std::int32_t begin, end;
+    const std::uint64_t* above;  // of each source row: a bit for each pixel
+    Sides sides;                 // of the present source rows
+    Chunk* chunks;               // of the present source rows: what must be interpolated
+    std::int32_t num_chunks = 0;
+    std::int32_t done = 0;  // columns of the present row that are decided
 
-    void find_sides() {
-        for (std::int32_t y = 0; y < source.height; ++y) {
-            const T* from = source.data + y * source.row_stride;
-            std::uint8_t* to = above + static_cast<std::ptrdiff_t>(y) * source.width;
-            for (std::int32_t x = 0; x < source.width; ++x) to[x] = to_float(from[x]) > threshold ? 1 : 0;
-        }
-    }
-
-    void find_runs() {
-        for (std::int32_t x = 0; x < width; ++x) {
-            if (x > 0 && same_sources(columns[x], columns[x - 1])) {
-                runs[num_runs - 1].end = x + 1;
-            } else {
-                runs[num_runs++] = {x, x + 1};
-            }
-        }
-    }
-
-    void start_rows(const Taps<K>& rows) {
+    /// Decides what needs no interpolation, a row of the mask, and finds the chunks that do.
+    void start_rows(const Taps<K>& rows, std::uint8_t* out) {
         combine_rows(rows);
-        num_mixed = 0;
-        std::int32_t begin = 0;  // of the columns so far that are alike
-        std::uint8_t label = 0;
-        for (std::size_t i = 0; i < num_runs; ++i) {
-            std::uint8_t all = kAll | kAny;
-            std::uint8_t any = 0;
-            for (const std::int32_t index : columns[runs[i].begin].index) {
-                const std::uint8_t column = combined[index - source.left];
-                all = static_cast<std::uint8_t>(all & column);
-                any = static_cast<std::uint8_t>(any | column);
-            }
-            const std::uint8_t next = all & kAll;  // also what a mixed run holds until it is interpolated
-            if (next == 0 && (any & kAny) != 0) mixed[num_mixed++] = static_cast<std::int32_t>(i);
-            if (next != label) {
-                std::fill(pattern + begin, pattern + runs[i].begin, label);
-                begin = runs[i].begin;
-                label = next;
+        num_chunks = 0;
+        done = begin;
+        std::int32_t start = 0;
+        std::uint64_t all_before = sides.all[0] & 1U;
+        std::uint64_t any_before = sides.any[0] & 1U;
+        for (std::size_t w = 0; w < words; ++w) {
+            const std::uint64_t all = sides.all[w];
+            const std::uint64_t any = sides.any[w];
+            std::uint64_t changes = (all ^ (all << 1 | all_before)) | (any ^ (any << 1 | any_before));
+            all_before = all >> (kWordBits - 1);
+            any_before = any >> (kWordBits - 1);
+            for (; changes != 0; changes &= changes - 1) {
+                const std::int32_t change = static_cast<std::int32_t>(w) * kWordBits + lowest_bit(changes);
+                if (change >= source_width) break;
+                end_stretch(start, change, out);
+                start = change;
             }
         }
-        std::fill(pattern + begin, pattern + width, label);
+        end_stretch(start, source_width, out);
+        decide_singly(end, out);
     }
 
-    void combine_rows(const Taps<K>& rows) {
-        const std::uint8_t* from[K];
-        for (int k = 0; k < K; ++k) from[k] = sides(rows.index[k]);
-        for (std::int32_t x = 0; x < source.width; ++x) {
-            std::uint8_t all = from[0][x];
-            std::uint8_t any = from[0][x];
+    void combine_rows(const Taps<K>& rows) const {
+        const std::uint64_t* from[K];
+        for (int k = 0; k < K; ++k) from[k] = above + static_cast<std::size_t>(rows.index[k] - top) * words;
+        for (std::size_t w = 0; w < words; ++w) {
+            std::uint64_t all = from[0][w];
+            std::uint64_t any = from[0][w];
             for (int k = 1; k < K; ++k) {
-                all = static_cast<std::uint8_t>(all & from[k][x]);
-                any = static_cast<std::uint8_t>(any | from[k][x]);
+                all &= from[k][w];
+                any |= from[k][w];
             }
-            combined[x] = static_cast<std::uint8_t>(all * kAll + any * kAny);
+            sides.all[w] = all;
+            sides.any[w] = any;
         }
     }
 
-    const std::uint8_t* sides(std::int32_t row) const {
-        return above + static_cast<std::ptrdiff_t>(row - source.top) * source.width;
+    /// Source columns `start` to `stop` are alike: if they agree, so do the columns that read no others.
+    void end_stretch(std::int32_t start, std::int32_t stop, std::uint8_t* out) {
+        const bool all = bit_at(sides.all, start);
+        if (!all && bit_at(sides.any, start)) return;
+        const std::int32_t first = std::max(columns.starts[left + start], done);
+        const std::int32_t last = std::min(columns.ends[left + stop], end);
+        if (first >= last) return;
+        decide_singly(first, out);
+        paint(first, last, all, out);
     }
 
-    void write_row(const Taps<K>& rows, std::uint8_t* out) const {
-        std::copy_n(pattern, width, out);
-        if (num_mixed == 0) return;
-        const Run& first = runs[mixed[0]];
-        const Run& last = runs[mixed[num_mixed - 1]];
-        blend_rows(rows, columns[first.begin].index[0] - source.left,
-                   columns[last.begin].index[K - 1] - source.left + 1);
-        for (std::size_t i = 0; i < num_mixed; ++i) interpolate(runs[mixed[i]], out);
-    }
-
-    void blend_rows(const Taps<K>& rows, std::int32_t begin, std::int32_t end) const {
-        const T* from[K];
-        for (int k = 0; k < K; ++k) from[k] = source.row(rows.index[k]);
-        for (std::int32_t x = begin; x < end; ++x) {
-            float sum = rows.weight[0] * to_float(from[0][x]);
-            for (int k = 1; k < K; ++k) sum = sum + rows.weight[k] * to_float(from[k][x]);
-            blended[x] = sum;
+    /// The same for the columns up to `stop`, those together that read the same sources.
+    void decide_singly(std::int32_t stop, std::uint8_t* out) {
+        while (done < stop) {
+            const std::int32_t last = std::min(columns.next[done], stop);
+            bool all = true;
+            bool any = false;
+            for (int k = 0; k < K; ++k) {
+                const std::int32_t place = columns.index[k][done] - left;
+                all = all && bit_at(sides.all, place);
+                any = any || bit_at(sides.any, place);
+            }
+            if (any && !all) {
+                add_mixed(done, last);
+                done = last;
+            } else {
+                paint(done, last, all, out);
+            }
         }
     }
 
-    void interpolate(const Run& run, std::uint8_t* out) const {
-        float values[K];
-        for (int k = 0; k < K; ++k) values[k] = blended[columns[run.begin].index[k] - source.left];
-        for (std::int32_t x = run.begin; x < run.end; ++x) {
-            float sum = columns[x].weight[0] * values[0];
-            for (int k = 1; k < K; ++k) sum = sum + columns[x].weight[k] * values[k];
-            out[x] = sum > threshold ? 1 : 0;
+    void paint(std::int32_t first, std::int32_t last, bool label, std::uint8_t* out) {
+        std::memset(out + (first - begin), label ? 1 : 0, static_cast<std::size_t>(last - first));
+        done = last;
+    }
+
+    /// Columns that read the same sources, mixed ones: to the last chunk as far as they fit, then to new
+    /// ones.
+    void add_mixed(std::int32_t first, std::int32_t last) {
+        const std::int32_t base = columns.index[0][first] - left;
+        const std::int32_t stop = columns.index[K - 1][first] - left + 1;
+        while (first < last) {
+            Chunk* open = num_chunks > 0 ? &chunks[num_chunks - 1] : nullptr;
+            if (open != nullptr && open->end == first && first - open->begin < kLanes &&
+                stop - open->base <= kLanes) {
+                open->end = std::min(last, open->begin + kLanes);
+                open->sources = stop - open->base;
+            } else {
+                open = &chunks[num_chunks++];
+                *open = {first, std::min(last, first + kLanes), base, stop - base};
+            }
+            first = open->end;
+        }
+    }
+
+    /// Interpolates the chunks of one row of the mask.
+    void interpolate(const Taps<K>& rows, std::uint8_t* out) const {
+        const float* from[K];
+        for (int k = 0; k < K; ++k) from[k] = source.data + (rows.index[k] - top) * source.stride;
+#if defined(EV_HAVE_LANES)
+        Lanes weights[K];
+        for (int k = 0; k < K; ++k) weights[k] = fill_lanes(rows.weight[k]);
+        const Lanes limit = fill_lanes(threshold);
+        for (std::int32_t i = 0; i < num_chunks; ++i) {
+            const Chunk& chunk = chunks[i];
+            if (chunk.sources > kLanes) {
+                interpolate_plainly(chunk, rows, from, out);
+                continue;
+            }
+            Lanes blended = weights[0] * load_lanes(from[0] + chunk.base, chunk.sources);
+            for (int k = 1; k < K; ++k) {
+                blended = blended + weights[k] * load_lanes(from[k] + chunk.base, chunk.sources);
+            }
+            const std::int32_t first = chunk.begin;
+            const std::int32_t base = left + chunk.base;
+            Lanes sum =
+                load_lanes(columns.weight[0] + first) * pick_lanes(blended, columns.index[0] + first, base);
+            for (int k = 1; k < K; ++k) {
+                sum = sum + load_lanes(columns.weight[k] + first) *
+                                pick_lanes(blended, columns.index[k] + first, base);
+            }
+            store_bits(out + (first - begin), lanes_above(sum, limit), chunk.end - first);
+        }
+#else
+        for (std::int32_t i = 0; i < num_chunks; ++i) interpolate_plainly(chunks[i], rows, from, out);
+#endif
+    }
+
+    void interpolate_plainly(const Chunk& chunk, const Taps<K>& rows, const float* const* from,
+                             std::uint8_t* out) const {
+        for (std::int32_t x = chunk.begin; x < chunk.end;) {
+            const std::int32_t stop = std::min(columns.next[x], chunk.end);
+            float values[K];
+            for (int i = 0; i < K; ++i) {
+                const std::int32_t place = columns.index[i][x] - left;
+                values[i] = rows.weight[0] * from[0][place];
+                for (int k = 1; k < K; ++k) values[i] = values[i] + rows.weight[k] * from[k][place];
+            }
+            for (; x < stop; ++x) {
+                float sum = columns.weight[0][x] * values[0];
+                for (int k = 1; k < K; ++k) sum = sum + columns.weight[k][x] * values[k];
+                out[x - begin] = sum > threshold ? 1 : 0;
+            }
         }
     }
 };
+
+template <class T>
+void find_above(const SourceView<T>& source, float threshold, std::size_t words, std::uint64_t* above) {
+    for (std::int32_t y = 0; y < source.height; ++y) {
+        const T* row = source.data + y * source.row_stride;
+        std::uint64_t* to = above + static_cast<std::size_t>(y) * words;
+        for (std::int32_t x = 0; x < source.width; x += kWordBits) {
+            *to++ = above_bits(row + x, std::min(source.width - x, kWordBits), threshold);
+        }
+    }
+}
+
+Rows as_floats(const SourceView<float>& source, ScratchArena*) {
+    return {source.data, source.row_stride};
+}
+
+Rows as_floats(const SourceView<Half>& source, ScratchArena* arena) {
+    float* rows =
+        arena->take<float>(static_cast<std::size_t>(source.height) * static_cast<std::size_t>(source.width));
+    for (std::int32_t y = 0; y < source.height; ++y) {
+        const Half* from = source.data + y * source.row_stride;
+        float* to = rows + static_cast<std::ptrdiff_t>(y) * source.width;
+        std::int32_t x = 0;
+#if defined(EV_HAVE_LANES)
+        for (; x + kLanes <= source.width; x += kLanes) store_lanes(to + x, load_lanes(from + x));
+#endif
+        for (; x < source.width; ++x) to[x] = to_float(from[x]);
+    }
+    return {rows, source.width};
+}
 
 }  // namespace
 
-std::size_t mask_scratch_size(std::int32_t source_height, std::int32_t source_width, std::int32_t width) {
-    const auto source_rows = static_cast<std::size_t>(source_height);
-    const auto source_columns = static_cast<std::size_t>(source_width);
-    const auto columns = static_cast<std::size_t>(width);
-    return ScratchArena::size_of<std::uint8_t>(source_rows * source_columns) +
-           ScratchArena::size_of<Run>(columns) + ScratchArena::size_of<std::uint8_t>(source_columns) +
-           ScratchArena::size_of<std::uint8_t>(columns) + ScratchArena::size_of<std::int32_t>(columns) +
-           ScratchArena::size_of<float>(source_columns);
+template <class T>
+std::size_t mask_scratch_size(const SourceView<T>& source, std::int32_t width) {
+    const auto rows = static_cast<std::size_t>(source.height);
+    const std::size_t words = count_words(source.width);
+    const std::size_t floats =
+        std::is_same<T, float>::value ? 0 : rows * static_cast<std::size_t>(source.width);
+    return ScratchArena::size_of<std::uint64_t>(rows * words) +
+           2 * ScratchArena::size_of<std::uint64_t>(words) +
+           ScratchArena::size_of<Chunk>(static_cast<std::size_t>(width)) +
+           ScratchArena::size_of<float>(floats);
 }
 
 template <class T, int K>
-void write_mask(const SourceView<T>& source, const Taps<K>* rows, const Taps<K>* columns, float threshold,
-                const MaskView& mask, std::byte* scratch) {
-    const auto source_columns = static_cast<std::size_t>(source.width);
+void write_mask(const SourceView<T>& source, const Taps<K>* rows, const ColumnPlan<K>& columns,
+                float threshold, const MaskView& mask, std::byte* scratch) {
+    const std::size_t words = count_words(source.width);
     const auto width = static_cast<std::size_t>(mask.width);
     ScratchArena arena(scratch);
-    auto* above = arena.take<std::uint8_t>(static_cast<std::size_t>(source.height) * source_columns);
-    Run* runs = arena.take<Run>(width);
-    auto* combined = arena.take<std::uint8_t>(source_columns);
-    auto* pattern = arena.take<std::uint8_t>(width);
-    auto* mixed = arena.take<std::int32_t>(width);
-    auto* blended = arena.take<float>(source_columns);
-    Masker<T, K> masker{source, columns,  threshold, mask.width, above,
-                        runs,   combined, pattern,   mixed,      blended};
-    masker.find_sides();
-    masker.find_runs();
+    auto* above = arena.take<std::uint64_t>(static_cast<std::size_t>(source.height) * words);
+    const Sides sides{arena.take<std::uint64_t>(words), arena.take<std::uint64_t>(words)};
+    Chunk* chunks = arena.take<Chunk>(width);
+    find_above(source, threshold, words, above);
+    Masker<K> masker{
+        columns,   as_floats(source, &arena), source.top, source.left, source.width, words, threshold,
+        mask.left, mask.left + mask.width,    above,      sides,       chunks};
     for (std::int32_t y = 0; y < mask.height; ++y) {
-        if (y == 0 || !same_sources(rows[y], rows[y - 1])) masker.start_rows(rows[y]);
-        masker.write_row(rows[y], mask.data + static_cast<std::ptrdiff_t>(y) * mask.width);
+        std::uint8_t* out = mask.data + static_cast<std::ptrdiff_t>(y) * mask.width;
+        if (y == 0 || !same_sources(rows[y], rows[y - 1])) {
+            masker.start_rows(rows[y], out);
+        } else {
+            std::memcpy(out, out - mask.width, width);  // but for the chunks they are alike
+        }
+        if (masker.num_chunks > 0) masker.interpolate(rows[y], out);
     }
 }
 
-template void write_mask(const SourceView<float>&, const Taps<2>*, const Taps<2>*, float, const MaskView&,
-                         std::byte*);
-template void write_mask(const SourceView<float>&, const Taps<4>*, const Taps<4>*, float, const MaskView&,
-                         std::byte*);
-template void write_mask(const SourceView<Half>&, const Taps<2>*, const Taps<2>*, float, const MaskView&,
-                         std::byte*);
-template void write_mask(const SourceView<Half>&, const Taps<4>*, const Taps<4>*, float, const MaskView&,
-                         std::byte*);
+template std::size_t mask_scratch_size(const SourceView<float>&, std::int32_t);
+template std::size_t mask_scratch_size(const SourceView<Half>&, std::int32_t);
+
+#define EV_WRITE(T, K)                                                                          \
+    template void write_mask(const SourceView<T>&, const Taps<K>*, const ColumnPlan<K>&, float, \
+                             const MaskView&, std::byte*);
+EV_WRITE(float, 2)
+EV_WRITE(float, 4)
+EV_WRITE(Half, 2)
+EV_WRITE(Half, 4)
+#undef EV_WRITE
 
 }  // namespace EV_ISA
 }  // namespace ev

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "lanes.h"
 #include "scratch.h"
 
 namespace ev {
@@ -32,6 +33,67 @@ Range pixels_reading(const Taps<K>* taps, std::int32_t size, const Range& source
     return {static_cast<std::int32_t>(begin - taps), static_cast<std::int32_t>(end - taps)};
 }
 
+#if defined(EV_HAVE_LANES)
+
+// Rows whose sums are built up side by side, to hide how long an addition takes.
+constexpr std::int32_t kRowBlock = 4;
+
+/// The sums of kLanes columns, or of `count` where there are fewer, in R rows.
+template <int R, bool Whole, class T>
+void sum_block(const PrototypeView<T>& prototypes, const float* coefficients, const T* first,
+               std::int32_t count, float* sums, std::ptrdiff_t stride) {
+    Lanes totals[R];
+    for (int r = 0; r < R; ++r) totals[r] = fill_lanes(0.0F);
+    for (std::int32_t m = 0; m < prototypes.count; ++m, first += prototypes.map_stride) {
+        const Lanes weight = fill_lanes(coefficients[m]);
+        for (int r = 0; r < R; ++r) {
+            const T* from = first + r * prototypes.row_stride;
+            totals[r] = totals[r] + weight * (Whole ? load_lanes(from) : load_lanes(from, count));
+        }
+    }
+    for (int r = 0; r < R; ++r) {
+        if (Whole) {
+            store_lanes(sums + r * stride, totals[r]);
+        } else {
+            store_lanes(sums + r * stride, totals[r], count);
+        }
+    }
+}
+
+/// R rows of sums. The last block begins early where it would be cut: sums twice are the same sums.
+template <int R, class T>
+void sum_rows(const PrototypeView<T>& prototypes, const float* coefficients, const T* first,
+              std::int32_t width, float* sums, std::ptrdiff_t stride) {
+    if (width < kLanes) {
+        sum_block<R, false>(prototypes, coefficients, first, width, sums, stride);
+        return;
+    }
+    for (std::int32_t x = 0; x < width; x += kLanes) {
+        const std::int32_t at = std::min(x, width - kLanes);
+        sum_block<R, true>(prototypes, coefficients, first + at, kLanes, sums + at, stride);
+    }
+}
+
+/// sums = the weighted prototypes of a region, one prototype after another.
+template <class T>
+void sum_prototypes(const PrototypeView<T>& prototypes, const float* coefficients, const T* first,
+                    std::int32_t height, std::int32_t width, float* sums, std::ptrdiff_t stride) {
+    if (height >= kRowBlock) {
+        for (std::int32_t y = 0; y < height; y += kRowBlock) {
+            const std::int32_t at = std::min(y, height - kRowBlock);
+            sum_rows<kRowBlock>(prototypes, coefficients, first + at * prototypes.row_stride, width,
+                                sums + at * stride, stride);
+        }
+        return;
+    }
+    for (std::int32_t y = 0; y < height; ++y) {
+        sum_rows<1>(prototypes, coefficients, first + y * prototypes.row_stride, width, sums + y * stride,
+                    stride);
+    }
+}
+
+#else
+
 /// sums[x] += the weighted prototypes of one row, one prototype after another.
 template <class T>
 void add_prototypes(const PrototypeView<T>& prototypes, const float* coefficients, const T* first,
@@ -57,6 +119,18 @@ void add_prototypes(const PrototypeView<T>& prototypes, const float* coefficient
     }
 }
 
+/// sums = the weighted prototypes of a region.
+template <class T>
+void sum_prototypes(const PrototypeView<T>& prototypes, const float* coefficients, const T* first,
+                    std::int32_t height, std::int32_t width, float* sums, std::ptrdiff_t stride) {
+    for (std::int32_t y = 0; y < height; ++y, first += prototypes.row_stride, sums += stride) {
+        std::fill_n(sums, width, 0.0F);
+        add_prototypes(prototypes, coefficients, first, width, sums);
+    }
+}
+
+#endif
+
 }  // namespace
 
 template <int K>
@@ -81,8 +155,8 @@ template <class T>
 std::size_t assemble_scratch_size(const PrototypeView<T>& prototypes, std::int32_t image_width) {
     const auto pixels =
         static_cast<std::size_t>(prototypes.height) * static_cast<std::size_t>(prototypes.width);
-    return ScratchArena::size_of<float>(pixels) +
-           mask_scratch_size(prototypes.height, prototypes.width, image_width);
+    const SourceView<float> source{nullptr, 0, 0, prototypes.height, prototypes.width, prototypes.width};
+    return ScratchArena::size_of<float>(pixels) + mask_scratch_size(source, image_width);
 }
 
 template <class T, int K>
@@ -98,15 +172,15 @@ void assemble_mask(const PrototypeView<T>& prototypes, const float* coefficients
     const auto pixels = static_cast<std::size_t>(read.area());
     ScratchArena arena(scratch);
     auto* logits = arena.take<float>(pixels);
-    std::fill_n(logits, pixels, 0.0F);
-    for (std::int32_t y = sum.y1; y < sum.y2; ++y) {
-        add_prototypes(prototypes, coefficients, prototypes.data + y * prototypes.row_stride + sum.x1,
-                       sum.x2 - sum.x1,
-                       logits + static_cast<std::ptrdiff_t>(y - read.y1) * width + (sum.x1 - read.x1));
-    }
+    if (sum.area() < read.area()) std::fill_n(logits, pixels, 0.0F);
+    sum_prototypes(prototypes, coefficients, prototypes.data + sum.y1 * prototypes.row_stride + sum.x1,
+                   sum.y2 - sum.y1, sum.x2 - sum.x1,
+                   logits + static_cast<std::ptrdiff_t>(sum.y1 - read.y1) * width + (sum.x1 - read.x1),
+                   width);
     const SourceView<float> source{logits, read.y1, read.x1, read.y2 - read.y1, width, width};
-    write_mask(source, taps.rows + window.y1, taps.columns + window.x1, 0.0F,
-               MaskView{mask, window.y2 - window.y1, window.x2 - window.x1}, arena.take<std::byte>(0));
+    write_mask(source, taps.rows + window.y1, taps.plan, 0.0F,
+               MaskView{mask, window.x1, window.y2 - window.y1, window.x2 - window.x1},
+               arena.take<std::byte>(0));
 }
 
 #define EV_ASSEMBLE(K)                                                                            \
