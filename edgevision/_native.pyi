@@ -31,6 +31,11 @@ def write_image(image: Annotated[NDArray[numpy.uint8], dict(device='cpu', writab
     Write a uint8 image (H, W) or (H, W, channels) through a placement into `out`.
     """
 
+def write_yuv(y: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), device='cpu', writable=False)], u: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), device='cpu', writable=False)], v: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), device='cpu', writable=False)], luma_offset: int, luma: int, red_v: int, green_u: int, green_v: int, blue_u: int, out: Annotated[NDArray, dict(device='cpu')], table: Annotated[NDArray, dict(order='C', device='cpu', writable=False)], pad: Annotated[NDArray, dict(order='C', device='cpu', writable=False)], resized_height: int, resized_width: int, offset_y: int, offset_x: int, filter: int, order_0: int, order_1: int, order_2: int, to_gray: bool, nhwc: bool) -> None:
+    """
+    Write strided uint8 planes (4:2:0 or 4:2:2) as a BGR image through a placement into `out`.
+    """
+
 def convert_yuv(y: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), device='cpu', writable=False)], u: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), device='cpu', writable=False)], v: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), device='cpu', writable=False)], out: Annotated[NDArray[numpy.uint8], dict(shape=(None, None, 3), device='cpu')], luma_offset: int, luma: int, red_v: int, green_u: int, green_v: int, blue_u: int, rgb: bool) -> None:
     """
     Convert strided uint8 planes (4:2:0 or 4:2:2) to uint8 pixels in `out`.

@@ -46,14 +46,14 @@ void check_convert(int height, int width, int rows, int step, bool rgb, bool pla
     const std::vector<std::uint8_t> v = noise(size(height / rows, width / 2), 3);
     std::vector<std::uint8_t> out(area(height, width) * 3);
     ev::YuvJob job{};
-    job.y = plane(y, height, width);
-    job.u = plane(u, height / rows, width / 2);
-    job.v = plane(v, height / rows, width / 2);
+    job.frame.y = plane(y, height, width);
+    job.frame.u = plane(u, height / rows, width / 2);
+    job.frame.v = plane(v, height / rows, width / 2);
     job.out = out.data();
     job.out_row_stride = planar_out ? width : 3 * width;
     job.out_pixel_stride = planar_out ? 1 : 3;
     job.out_channel_stride = planar_out ? std::ptrdiff_t{height} * width : 1;
-    job.coefficients = kBt601;
+    job.frame.coefficients = kBt601;
     job.rgb = rgb;
 
     ev::kernels().convert_yuv(job);
@@ -63,9 +63,9 @@ void check_convert(int height, int width, int rows, int step, bool rgb, bool pla
     };
     for (int row = 0; row < height; ++row) {
         for (int x = 0; x < width; ++x) {
-            const ev::ChromaTerms terms =
-                ev::chroma_terms(kBt601, sample(job.u, row / rows, x / 2), sample(job.v, row / rows, x / 2));
-            const std::int32_t luma = ev::luma_term(kBt601, sample(job.y, row, x));
+            const ev::ChromaTerms terms = ev::chroma_terms(kBt601, sample(job.frame.u, row / rows, x / 2),
+                                                           sample(job.frame.v, row / rows, x / 2));
+            const std::int32_t luma = ev::luma_term(kBt601, sample(job.frame.y, row, x));
             const std::uint8_t* pixel = out.data() + row * job.out_row_stride + x * job.out_pixel_stride;
             CHECK(pixel[(rgb ? 0 : 2) * job.out_channel_stride] == ev::yuv_channel(luma, terms.red));
             CHECK(pixel[job.out_channel_stride] == ev::yuv_channel(luma, terms.green));

@@ -55,23 +55,35 @@ struct PlaneView {
     std::ptrdiff_t pixel_stride;
 };
 
-/// YUV on its way to (height, width, 3) pixels. The chroma planes have half the width, and as many rows as
-/// the luma (4:2:2) or half as many (4:2:0); a chroma sample serves its 2x1 or 2x2 block unfiltered, as in
+/// A camera's frame. The chroma planes have half the luma's width, which is even, and as many rows as the
+/// luma (4:2:2) or half as many (4:2:0); a chroma sample serves its 2x1 or 2x2 block unfiltered, as in
 /// OpenCV.
-struct YuvJob {
+struct YuvFrame {
     PlaneView y, u, v;
+    YuvCoefficients coefficients;
+};
+
+/// Pixels that are converted together at most; planes of converted pixels have room for as many more.
+constexpr int kYuvStep = 64;
+
+/// Bytes of each plane that a row of `width` pixels is converted into.
+EV_INLINE std::ptrdiff_t yuv_plane_size(int width) {
+    return (std::ptrdiff_t{width} + 2 * kYuvStep - 1) / kYuvStep * kYuvStep;
+}
+
+/// A frame on its way to (height, width, 3) pixels.
+struct YuvJob {
+    YuvFrame frame;
     std::uint8_t* out;
     std::ptrdiff_t out_row_stride;  // bytes, of either sign
     std::ptrdiff_t out_pixel_stride;
     std::ptrdiff_t out_channel_stride;
-    YuvCoefficients coefficients;
     bool rgb;  // red first; else blue first
 };
 
 inline namespace EV_ISA {
 
-/// Writes every pixel of the output. The luma's width is even, and its height is the chroma's or twice that.
-/// Allocates nothing and throws nothing.
+/// Writes every pixel of the output. Allocates nothing and throws nothing.
 void convert_yuv(const YuvJob& job);
 
 }  // namespace EV_ISA

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "ev/color.h"
 #include "ev/view.h"
 
 namespace ev {
@@ -198,6 +199,7 @@ struct PixelScale {
 /// One image on its way into one tensor. The tensor's size is the canvas.
 struct ImageJob {
     ImageView image;
+    const YuvFrame* yuv;  // if not null, where the pixels come from; `image` is then yuv_image(*yuv)
     TensorView out;
     int resized_height;
     int resized_width;
@@ -211,6 +213,11 @@ struct ImageJob {
     const void* pad;    // (out.channels) elements
     PixelScale scale;   // write_image finds it; what a caller sets does not count
 };
+
+/// The frame as an image job sees it: planes of blue, green and red, made a row at a time.
+inline ImageView yuv_image(const YuvFrame& frame) {
+    return {nullptr, frame.y.height, frame.y.width, 3, 0, 1, yuv_plane_size(frame.y.width)};
+}
 
 inline namespace EV_ISA {
 

@@ -1,8 +1,10 @@
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
+#include <algorithm>
+#include <cstdint>
 
 #include "bind.h"
+#include "color_job.h"
 #include "ev/kernels.h"
+#include "ev/pool.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -10,48 +12,48 @@ using namespace nb::literals;
 namespace ev::bind {
 namespace {
 
-using Plane = nb::ndarray<const std::uint8_t, nb::ndim<2>, nb::device::cpu>;
 using Pixels = nb::ndarray<std::uint8_t, nb::shape<-1, -1, 3>, nb::device::cpu>;
 
-constexpr std::size_t kMaxSide = std::size_t{1} << 24;
+// Pixels a thread converts at least: some 60 microseconds, a few times what handing out a part takes.
+constexpr std::size_t kLeastPixels = std::size_t{1} << 18;
 
-PlaneView view_plane(const Plane& plane) {
-    if (plane.shape(0) < 1 || plane.shape(0) > kMaxSide || plane.shape(1) < 1 || plane.shape(1) > kMaxSide) {
-        throw nb::value_error("plane size out of range");
-    }
-    return {plane.data(), static_cast<int>(plane.shape(0)), static_cast<int>(plane.shape(1)),
-            static_cast<std::ptrdiff_t>(plane.stride(0)), static_cast<std::ptrdiff_t>(plane.stride(1))};
+PlaneView rows_of(const PlaneView& plane, int begin, int end) {
+    PlaneView rows = plane;
+    rows.data += begin * plane.row_stride;
+    rows.height = end - begin;
+    return rows;
+}
+
+/// The part of a job that chroma rows [begin, end) serve.
+YuvJob part_of(const YuvJob& job, int begin, int end) {
+    const int rows = job.frame.y.height / job.frame.u.height;
+    YuvJob part = job;
+    part.frame.y = rows_of(job.frame.y, begin * rows, end * rows);
+    part.frame.u = rows_of(job.frame.u, begin, end);
+    part.frame.v = rows_of(job.frame.v, begin, end);
+    part.out += static_cast<std::ptrdiff_t>(begin) * rows * job.out_row_stride;
+    return part;
 }
 
 void convert(const Plane& y, const Plane& u, const Plane& v, const Pixels& out, int luma_offset, int luma,
              int red_v, int green_u, int green_v, int blue_u, bool rgb) {
     YuvJob job{};
-    job.y = view_plane(y);
-    job.u = view_plane(u);
-    job.v = view_plane(v);
-    const bool halved =
-        job.u.width * 2 == job.y.width && (job.u.height == job.y.height || job.u.height * 2 == job.y.height);
-    if (!halved || job.v.width != job.u.width || job.v.height != job.u.height) {
-        throw nb::value_error("chroma planes must have half the luma's width and its height or half of it");
-    }
+    job.frame = view_frame(y, u, v, luma_offset, luma, red_v, green_u, green_v, blue_u);
     if (out.shape(0) != y.shape(0) || out.shape(1) != y.shape(1))
         throw nb::value_error("out must be (H, W, 3)");
     job.out = out.data();
     job.out_row_stride = static_cast<std::ptrdiff_t>(out.stride(0));
     job.out_pixel_stride = static_cast<std::ptrdiff_t>(out.stride(1));
     job.out_channel_stride = static_cast<std::ptrdiff_t>(out.stride(2));
-    // (255 + 2 * 128) * 3 * 2^20 < 2^31: no sum of terms overflows.
-    const int coefficients[] = {luma, red_v, green_u, green_v, blue_u};
-    for (const int coefficient : coefficients) {
-        if (coefficient < -(3 << 20) || coefficient > (3 << 20))
-            throw nb::value_error("coefficient out of range");
-    }
-    if (luma_offset < 0 || luma_offset > 255) throw nb::value_error("luma_offset out of range");
-    job.coefficients = {luma_offset, luma, red_v, green_u, green_v, blue_u};
     job.rgb = rgb;
 
     nb::gil_scoped_release release;
-    kernels().convert_yuv(job);
+    const int chroma_rows = job.frame.u.height;
+    const int parts = std::min(chroma_rows, count_parts(y.shape(0) * y.shape(1), kLeastPixels));
+    for_each_part(parts, [&](int part) {
+        const auto row = [&](int at) { return static_cast<int>(std::int64_t{chroma_rows} * at / parts); };
+        kernels().convert_yuv(part_of(job, row(part), row(part + 1)));
+    });
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "color_rows.h"
 #include "image_planes.h"
 
 namespace ev {
@@ -11,6 +12,47 @@ namespace {
 
 // Pixels whose luma is taken together: their channels stay in the first-level cache.
 constexpr int kLumaChunk = 256;
+
+struct SourceColumns {
+    int begin, end;
+};
+
+/// The columns of the image that the filter reads for the columns that the canvas shows.
+SourceColumns source_columns(const ImageJob& job) {
+    const Region region(job);
+    const int source_size = job.image.width;
+    const int first = region.x_begin - job.offset_x;
+    const int last = region.x_end - 1 - job.offset_x;
+    const double step = source_step(source_size, job.resized_width);
+    if (job.filter == Filter::nearest) {
+        return {nearest_index(first, step, source_size), nearest_index(last, step, source_size) + 1};
+    }
+    if (job.filter == Filter::linear) {
+        return {linear_tap(first, step, source_size, true).first,
+                linear_tap(last, step, source_size, true).second + 1};
+    }
+    const bool bicubic = job.filter == Filter::bicubic_antialias;
+    const AntialiasAxis axis = antialias_axis(source_size, job.resized_width, bicubic);
+    int begin = 0;
+    int end = 0;
+    int taps = 0;
+    antialias_range(axis, first, &begin, &taps);
+    antialias_range(axis, last, &end, &taps);
+    return {begin, end + taps};
+}
+
+/// Where source_row converts a row: planes of colour from YUV, then gray.
+struct ConvertedRow {
+    YuvChunk* chunk;
+    std::uint8_t* planes;
+    std::uint8_t* gray;
+
+    ConvertedRow(Arena& arena, const ImageJob& job)
+        : chunk(arena.take<YuvChunk>(job.yuv != nullptr ? 1 : 0)),
+          planes(arena.take<std::uint8_t>(
+              job.yuv != nullptr ? 3 * static_cast<std::size_t>(job.image.channel_stride) : 0)),
+          gray(arena.take<std::uint8_t>(job.to_gray ? static_cast<std::size_t>(job.image.width) : 0)) {}
+};
 
 }  // namespace
 
@@ -22,19 +64,33 @@ Region::Region(const ImageJob& job)
       x_end(static_cast<int>(std::min<std::int64_t>(
           job.out.width, static_cast<std::int64_t>(job.offset_x) + job.resized_width))) {}
 
-SourceRow source_row(const ImageJob& job, int y, std::uint8_t* gray) {
-    const ImageView& image = job.image;
-    const std::uint8_t* row = image.data + static_cast<std::ptrdiff_t>(y) * image.row_stride;
-    SourceRow result{row, image.pixel_stride, {}};
-    for (int c = 0; c < 3; ++c) result.channel_offset[c] = job.order[c] * image.channel_stride;
-    if (!job.to_gray) return result;
-    std::uint8_t planes[3][kLumaChunk];
-    for (int x = 0; x < image.width; x += kLumaChunk) {
-        const int count = std::min(kLumaChunk, image.width - x);
-        split_row(result, 3, x, count, planes[0], kLumaChunk);
-        for (int i = 0; i < count; ++i) gray[x + i] = luma_bt601(planes[0][i], planes[1][i], planes[2][i]);
+std::size_t converted_row_size(const ImageJob& job) {
+    Arena arena(nullptr);
+    const ConvertedRow row(arena, job);
+    return arena.used();
+}
+
+SourceRow source_row(const ImageJob& job, int y, std::uint8_t* converted) {
+    Arena arena(reinterpret_cast<std::byte*>(converted));
+    const ConvertedRow scratch(arena, job);
+    SourceRow row{job.image.data + y * job.image.row_stride, job.image.pixel_stride, {}};
+    SourceColumns columns{0, job.image.width};
+    if (job.yuv != nullptr) {
+        columns = source_columns(job);
+        convert_yuv_row(*job.yuv, y, columns.begin, columns.end, *scratch.chunk, scratch.planes);
+        row.data = scratch.planes;
     }
-    return SourceRow{gray, 1, {0, 0, 0}};
+    for (int c = 0; c < 3; ++c) row.channel_offset[c] = job.order[c] * job.image.channel_stride;
+    if (!job.to_gray) return row;
+    std::uint8_t planes[3][kLumaChunk];
+    for (int x = columns.begin; x < columns.end; x += kLumaChunk) {
+        const int count = std::min(kLumaChunk, columns.end - x);
+        split_row(row, 3, x, count, planes[0], kLumaChunk);
+        for (int i = 0; i < count; ++i) {
+            scratch.gray[x + i] = luma_bt601(planes[0][i], planes[1][i], planes[2][i]);
+        }
+    }
+    return SourceRow{scratch.gray, 1, {0, 0, 0}};
 }
 
 }  // namespace detail

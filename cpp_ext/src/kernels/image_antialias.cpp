@@ -32,7 +32,7 @@ struct AntialiasScratch {
     std::int32_t* sums;
     std::uint8_t* ring;
     std::uint8_t* row;
-    std::uint8_t* gray;
+    std::uint8_t* converted;
 
     AntialiasScratch(Arena& arena, const ImageJob& job, const Region& region, const AntialiasAxis& axis_x,
                      const AntialiasAxis& axis_y)
@@ -49,7 +49,7 @@ struct AntialiasScratch {
         sums = arena.take<std::int32_t>(size);
         ring = arena.take<std::uint8_t>(size * static_cast<std::size_t>(capacity));
         row = arena.take<std::uint8_t>(size);
-        gray = arena.take<std::uint8_t>(gray_row_size(job));
+        converted = arena.take<std::uint8_t>(converted_row_size(job));
     }
 };
 
@@ -92,7 +92,7 @@ void write_tile(const ImageJob& job, const Region& region, const AntialiasAxis& 
         Taps taps{};
         antialias_weights(axis_y, y - job.offset_y, s.weights_y, &taps.first, &taps.count);
         for (next = std::max(next, taps.first); next < taps.first + taps.count; ++next) {
-            const SourceRow source = source_row(job, next, s.gray);
+            const SourceRow source = source_row(job, next, s.converted);
             std::uint8_t* row = s.ring + static_cast<std::size_t>(next % s.capacity) * row_size;
             if (job.out.channels == 1) {
                 pass_horizontal<1>(source, s, width, row);

@@ -20,7 +20,7 @@ struct Column {
 struct LinearScratch {
     Column* columns;
     std::int16_t* sums[2];  // planes of `width` sums
-    std::uint8_t* gray;
+    std::uint8_t* converted;
     std::uint8_t* row;
 
     LinearScratch(Arena& arena, const ImageJob& job, const Region& region)
@@ -28,7 +28,7 @@ struct LinearScratch {
         const std::size_t size =
             static_cast<std::size_t>(region.width()) * static_cast<std::size_t>(job.out.channels);
         for (std::int16_t*& sum : sums) sum = arena.take<std::int16_t>(size);
-        gray = arena.take<std::uint8_t>(gray_row_size(job));
+        converted = arena.take<std::uint8_t>(converted_row_size(job));
         row = arena.take<std::uint8_t>(size);
     }
 };
@@ -62,7 +62,7 @@ class SumRows {
         if (held_[0] == y) return sums_[0];
         if (held_[1] == y) return sums_[1];
         const int slot = held_[0] == keep ? 1 : 0;
-        const SourceRow source = source_row(job_, y, scratch_.gray);
+        const SourceRow source = source_row(job_, y, scratch_.converted);
         if (job_.out.channels == 1) {
             pass_horizontal<1>(source, scratch_.columns, width_, sums_[slot]);
         } else {

@@ -15,13 +15,13 @@ constexpr std::size_t kSlack = 16;
 
 struct NearestScratch {
     std::ptrdiff_t* columns;  // offset of each covered column in a source row
-    std::uint8_t* gray;
+    std::uint8_t* converted;
     std::uint8_t* packed;  // the columns of a packed row
     std::uint8_t* row;
 
     NearestScratch(Arena& arena, const ImageJob& job, const Region& region)
         : columns(arena.take<std::ptrdiff_t>(static_cast<std::size_t>(region.width()))),
-          gray(arena.take<std::uint8_t>(gray_row_size(job))),
+          converted(arena.take<std::uint8_t>(converted_row_size(job))),
           packed(arena.take<std::uint8_t>(static_cast<std::size_t>(region.width()) * 3 + kSlack)),
           row(arena.take<std::uint8_t>(static_cast<std::size_t>(region.width()) *
                                        static_cast<std::size_t>(job.out.channels))) {}
@@ -145,13 +145,13 @@ void write_nearest(const ImageJob& job, const Region& region, std::byte* scratch
                 std::memcpy(row, row - job.out.row_stride, static_cast<std::size_t>(region.width()) * 3);
                 continue;
             }
-            const PackedRow packed = columns.packed(source_row(job, source_y, scratch.gray));
+            const PackedRow packed = columns.packed(source_row(job, source_y, scratch.converted));
             if (packed.stride != 0) {
                 reorder_packed(packed, region.width(), row);
                 continue;
             }
         }
-        if (!same) columns.split(source_row(job, source_y, scratch.gray));
+        if (!same) columns.split(source_row(job, source_y, scratch.converted));
         store_row(job, y, region.x_begin, region.width(), scratch.row);
     }
 }

@@ -52,13 +52,12 @@ inline std::ptrdiff_t source_pixel_stride(const ImageJob& job) {
     return job.to_gray ? 1 : job.image.pixel_stride;
 }
 
-/// Bytes of `gray` that source_row needs.
-inline std::size_t gray_row_size(const ImageJob& job) {
-    return job.to_gray ? static_cast<std::size_t>(job.image.width) : 0;
-}
+/// Bytes of scratch that source_row needs.
+std::size_t converted_row_size(const ImageJob& job);
 
-/// Row y of the image; converted to gray into `gray` where the job asks for it.
-SourceRow source_row(const ImageJob& job, int y, std::uint8_t* gray);
+/// Row y of the image as it lies there; converted into `converted` where the job asks for gray or comes from
+/// YUV, of which only the columns that the filter reads are there.
+SourceRow source_row(const ImageJob& job, int y, std::uint8_t* converted);
 
 /// How the table's elements can be computed. Found with the instruction set that computes them: it holds if
 /// all 256 results of every channel are the table's, bit for bit.

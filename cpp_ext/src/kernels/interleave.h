@@ -1,0 +1,128 @@
+// Three planes of bytes to pixels.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+#include "ev/isa.h"
+
+namespace ev {
+inline namespace EV_ISA {
+namespace detail {
+
+/// Pixels that interleave() reads from the planes in one step; its caller pads them to whole steps.
+constexpr int kInterleaveStep = 64;
+
+#if defined(__AVX2__)
+
+// Within 16 bytes, byte j of output register r holds channel (16 r + j) % 3. The bytes of one channel fall on
+// other places in each of the three registers, so one shuffle a channel puts them all in place, and the
+// registers are picked together from the three channels by masks.
+
+EV_INLINE __m128i spread_first() {
+    return _mm_setr_epi8(0, 11, 6, 1, 12, 7, 2, 13, 8, 3, 14, 9, 4, 15, 10, 5);
+}
+EV_INLINE __m128i spread_second() {
+    return _mm_setr_epi8(5, 0, 11, 6, 1, 12, 7, 2, 13, 8, 3, 14, 9, 4, 15, 10);
+}
+EV_INLINE __m128i spread_third() {
+    return _mm_setr_epi8(10, 5, 0, 11, 6, 1, 12, 7, 2, 13, 8, 3, 14, 9, 4, 15);
+}
+
+#endif
+
+#if defined(__AVX512BW__)
+
+EV_INLINE void interleave_step(const std::uint8_t* first, const std::uint8_t* second,
+                               const std::uint8_t* third, std::uint8_t* out) {
+    const __m512i a = _mm512_shuffle_epi8(_mm512_loadu_si512(first), _mm512_broadcast_i32x4(spread_first()));
+    const __m512i b =
+        _mm512_shuffle_epi8(_mm512_loadu_si512(second), _mm512_broadcast_i32x4(spread_second()));
+    const __m512i c = _mm512_shuffle_epi8(_mm512_loadu_si512(third), _mm512_broadcast_i32x4(spread_third()));
+    // Bits j of each 16 with j % 3 == 0, 1, 2.
+    constexpr __mmask64 zero = 0x9249924992499249;
+    constexpr __mmask64 one = 0x2492249224922492;
+    constexpr __mmask64 two = 0x4924492449244924;
+    const __m512i p = _mm512_mask_mov_epi8(_mm512_mask_mov_epi8(a, one, b), two, c);
+    const __m512i q = _mm512_mask_mov_epi8(_mm512_mask_mov_epi8(b, one, c), two, a);
+    const __m512i r = _mm512_mask_mov_epi8(_mm512_mask_mov_epi8(c, one, a), two, b);
+    static_assert((zero | one | two) == ~__mmask64{0}, "every byte comes from one channel");
+    // Lane i of p, q, r holds bytes 0, 16, 32 of the i-th 16 pixels.
+    const __m512i pq0 = _mm512_permutex2var_epi64(p, _mm512_setr_epi64(0, 1, 8, 9, 0, 1, 2, 3), q);
+    const __m512i out0 = _mm512_permutex2var_epi64(pq0, _mm512_setr_epi64(0, 1, 2, 3, 8, 9, 6, 7), r);
+    const __m512i pq1 = _mm512_permutex2var_epi64(p, _mm512_setr_epi64(10, 11, 0, 1, 4, 5, 12, 13), q);
+    const __m512i out1 = _mm512_permutex2var_epi64(pq1, _mm512_setr_epi64(0, 1, 10, 11, 4, 5, 6, 7), r);
+    const __m512i pq2 = _mm512_permutex2var_epi64(p, _mm512_setr_epi64(0, 1, 6, 7, 14, 15, 0, 1), q);
+    const __m512i out2 = _mm512_permutex2var_epi64(pq2, _mm512_setr_epi64(12, 13, 2, 3, 4, 5, 14, 15), r);
+    _mm512_storeu_si512(out, out0);
+    _mm512_storeu_si512(out + 64, out1);
+    _mm512_storeu_si512(out + 128, out2);
+}
+
+#elif defined(__AVX2__)
+
+EV_INLINE void interleave_half(const std::uint8_t* first, const std::uint8_t* second,
+                               const std::uint8_t* third, std::uint8_t* out) {
+    const auto load = [](const std::uint8_t* plane, __m128i order) {
+        const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(plane));
+        return _mm256_shuffle_epi8(bytes, _mm256_broadcastsi128_si256(order));
+    };
+    const auto mask_of = [](int rest) {
+        alignas(16) std::int8_t bytes[16];
+        for (int j = 0; j < 16; ++j) bytes[j] = static_cast<std::int8_t>(j % 3 == rest ? -1 : 0);
+        return _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(bytes)));
+    };
+    const __m256i a = load(first, spread_first());
+    const __m256i b = load(second, spread_second());
+    const __m256i c = load(third, spread_third());
+    const __m256i one = mask_of(1);
+    const __m256i two = mask_of(2);
+    const __m256i p = _mm256_blendv_epi8(_mm256_blendv_epi8(a, b, one), c, two);
+    const __m256i q = _mm256_blendv_epi8(_mm256_blendv_epi8(b, c, one), a, two);
+    const __m256i r = _mm256_blendv_epi8(_mm256_blendv_epi8(c, a, one), b, two);
+    __m256i* to = reinterpret_cast<__m256i*>(out);
+    _mm256_storeu_si256(to, _mm256_permute2x128_si256(p, q, 0x20));
+    _mm256_storeu_si256(to + 1, _mm256_permute2x128_si256(r, p, 0x30));
+    _mm256_storeu_si256(to + 2, _mm256_permute2x128_si256(q, r, 0x31));
+}
+
+EV_INLINE void interleave_step(const std::uint8_t* first, const std::uint8_t* second,
+                               const std::uint8_t* third, std::uint8_t* out) {
+    interleave_half(first, second, third, out);
+    interleave_half(first + 32, second + 32, third + 32, out + 96);
+}
+
+#else
+
+EV_INLINE void interleave_step(const std::uint8_t* first, const std::uint8_t* second,
+                               const std::uint8_t* third, std::uint8_t* out) {
+    for (int i = 0; i < kInterleaveStep; ++i) {
+        out[3 * i] = first[i];
+        out[3 * i + 1] = second[i];
+        out[3 * i + 2] = third[i];
+    }
+}
+
+#endif
+
+/// Writes `count` pixels, 3 * count bytes, from three planes that are padded to whole steps.
+EV_INLINE void interleave(const std::uint8_t* first, const std::uint8_t* second, const std::uint8_t* third,
+                          int count, std::uint8_t* out) {
+    int i = 0;
+    for (; i + kInterleaveStep <= count; i += kInterleaveStep) {
+        interleave_step(first + i, second + i, third + i, out + std::ptrdiff_t{3} * i);
+    }
+    if (i == count) return;
+    std::uint8_t rest[3 * kInterleaveStep];
+    interleave_step(first + i, second + i, third + i, rest);
+    std::memcpy(out + std::ptrdiff_t{3} * i, rest, static_cast<std::size_t>(3 * (count - i)));
+}
+
+}  // namespace detail
+}  // namespace EV_ISA
+}  // namespace ev
