@@ -80,19 +80,21 @@ struct LabelView {
 
 inline namespace EV_ISA {
 
-/// Bytes of scratch, aligned to 64, for upsample_argmax.
+/// Bytes of scratch, aligned to 64, for one call of upsample_argmax: two source rows of all classes, and some
+/// numbers for each output column.
 template <class T, class L>
 std::size_t upsample_scratch_size(const LogitsView<T>& logits, const LabelView<L>& labels);
 
 /// Label of each pixel: the class whose bilinearly interpolated logit is greatest, the first of equals; with
-/// one class, 1 where the logit is above 0. A NaN never wins; where nothing wins the label is 0.
+/// one class, 1 where the logit is above 0. A NaN never wins; where nothing wins the label is 0. Rows [begin,
+/// end) of `labels` are written: bands may be written at the same time, each with scratch of its own.
 ///
 /// Where the four neighbours have the same best class, that class wins: interpolation is a weighted mean with
 /// weights of at least 0, and rounding is monotone, so no other class can end higher. Only pixels between
 /// regions are interpolated.
 template <class T, class L>
 void upsample_argmax(const LogitsView<T>& logits, const Roi& roi, const LabelView<L>& labels,
-                     std::byte* scratch);
+                     std::int32_t begin, std::int32_t end, std::byte* scratch);
 
 /// Nearest-neighbour resize of a (height, width) map of labels, strides in elements. `columns` is scratch of
 /// labels.width entries.

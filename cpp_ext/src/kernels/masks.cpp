@@ -1,203 +1,197 @@
+// Label maps from class logits, source row by source row: the logits are read from memory once, and what is
+// interpolated lies in the cache.
 #include "ev/masks.h"
 
 #include <algorithm>
-#include <limits>
+#include <numeric>
+#include <utility>
 
+#include "masks_rows.h"
+#include "masks_window.h"
 #include "scratch.h"
 
 namespace ev {
 inline namespace EV_ISA {
 namespace {
 
-// Source columns whose running maxima are worked on together, in L1.
-constexpr std::int32_t kRun = 512;
-
-// A cell (four neighbouring source pixels) without one best class.
-constexpr std::int32_t kMixed = -1;
-
-// Mixed output columns that are interpolated together, and the source columns they may span. Short, so that
-// few classes contend; long enough to share the vertical blend.
-constexpr std::int32_t kSegment = 16;
-constexpr std::int32_t kSources = 64;
-
-// More than a bilinear interpolation of equal values rounds: six roundings of 2^-24, and what subnormal
-// products lose.
-constexpr float kRounding = 1e-6F;
-constexpr float kTiny = 1e-37F;
-
-/// labels[i] = the best class of each pixel of one source row.
-template <class T, class L>
-void argmax_row(const LogitsView<T>& logits, std::int32_t row, L* labels) {
-    using Key = typename Order<T>::Key;
-    Key best[kRun];
-    std::int32_t winner[kRun];
-    const T* first = logits.data + row * logits.row_stride;
-    for (std::int32_t start = 0; start < logits.width; start += kRun) {
-        const std::int32_t n = std::min(kRun, logits.width - start);
-        if (logits.classes == 1) {
-            for (std::int32_t i = 0; i < n; ++i)
-                labels[start + i] = to_float(first[start + i]) > 0.0F ? 1 : 0;
-            continue;
-        }
-        std::fill_n(best, n, Order<T>::lowest());
-        std::fill_n(winner, n, 0);
-        for (std::int32_t id = 0; id < logits.classes; ++id) {
-            const T* values = first + id * logits.class_stride + start;
-            for (std::int32_t i = 0; i < n; ++i) {
-                const Key key = Order<T>::key(values[i]);
-                const bool wins = key > best[i];
-                best[i] = wins ? key : best[i];
-                winner[i] = wins ? id : winner[i];
-            }
-        }
-        for (std::int32_t i = 0; i < n; ++i) labels[start + i] = static_cast<L>(winner[i]);
-    }
-}
-
-/// A stretch of mixed output columns, and the classes that can win there.
-struct Segment {
-    std::int32_t begin;
-    std::int32_t end;
-    std::int32_t num_contenders;
-    std::size_t first_contender;
+/// A group with mixed cells, and the classes that can win in them.
+struct Contest {
+    std::int32_t group;
+    std::int32_t num_classes;
+    const std::int32_t* classes;
 };
 
-/// Everything that stays the same from row to row.
-template <class T, class L>
-struct Upsampler {
-    const LogitsView<T>& logits;
-    std::int32_t width;   // output columns
-    const Tap* columns;   // of each output column
-    const L* source;      // the best class of each source pixel
-    std::int32_t* cells;  // of the present pair of source rows: the class all four pixels share, or kMixed
-    L* pattern;           // of the present pair: an output row with the labels of the unmixed cells
-    Segment* segments;    // of the present pair
-    std::int32_t* contenders;  // of the present pair, segment after segment
-    float* tops;               // of the present segment: above what each class can reach
-    std::size_t num_segments;
+// Where more than half of the classes stay, finding out which costs more than it saves: so many of the next
+// contests are held between all.
+constexpr int kBlindContests = 7;
 
-    void start_pair(const Tap& row) {
-        const L* top = source + static_cast<std::ptrdiff_t>(row.first) * logits.width;
-        const L* bottom = source + static_cast<std::ptrdiff_t>(row.second) * logits.width;
-        for (std::int32_t i = 0; i < logits.width; ++i) {
-            const std::int32_t right = i + 1 < logits.width ? i + 1 : i;
-            const bool same = top[i] == bottom[i] && top[i] == top[right] && top[i] == bottom[right];
-            cells[i] = same ? static_cast<std::int32_t>(top[i]) : kMixed;
+/// How many of each there are at most.
+struct Extent {
+    std::size_t classes;
+    std::size_t width;   // output columns
+    std::size_t blocks;  // and groups
+    std::size_t pitch;   // of source rows
+
+    template <class T, class L>
+    Extent(const LogitsView<T>& logits, const LabelView<L>& out)
+        : classes(static_cast<std::size_t>(logits.classes)),
+          width(static_cast<std::size_t>(out.width)),
+          blocks(most_blocks(width, static_cast<std::size_t>(logits.width))),
+          pitch(row_pitch(static_cast<std::size_t>(logits.width))) {}
+};
+
+/// The work of one band of output rows.
+template <class T>
+class Upsampler {
+  public:
+    Upsampler(const LogitsView<T>& logits, const Extent& extent, std::byte* scratch)
+        : logits_(logits), pitch_(static_cast<std::ptrdiff_t>(extent.pitch)) {
+        ScratchArena arena(scratch);
+        columns_ = arena.take<Tap>(extent.width);
+        groups_ = arena.take<Group>(extent.blocks);
+        blocks_ = arena.take<Block>(extent.blocks);
+        for (SourceRow& row : rows_) {
+            row = {arena.take<float>(extent.classes * extent.pitch), arena.take<std::int32_t>(extent.pitch),
+                   -1};
         }
-        num_segments = 0;
-        for (std::int32_t x = 0; x < width; ++x) {
-            const std::int32_t cell = cells[columns[x].first];
-            pattern[x] = static_cast<L>(cell);
-            if (cell == kMixed) extend_segments(x);
+        cells_ = arena.take<std::int32_t>(extent.pitch);
+        pattern_ = arena.take<std::int32_t>(extent.blocks * kLanes);
+        labels_ = arena.take<std::int32_t>(extent.blocks * kLanes);
+        contests_ = arena.take<Contest>(extent.blocks);
+        contenders_ = arena.take<std::int32_t>(extent.blocks * extent.classes);
+        all_classes_ = arena.take<std::int32_t>(extent.classes);
+        tops_ = arena.take<float>(extent.classes * kLanes);
+    }
+
+    static std::size_t scratch_size(const Extent& extent) {
+        return ScratchArena::size_of<Tap>(extent.width) + ScratchArena::size_of<Group>(extent.blocks) +
+               ScratchArena::size_of<Block>(extent.blocks) +
+               2 * ScratchArena::size_of<float>(extent.classes * extent.pitch) +
+               3 * ScratchArena::size_of<std::int32_t>(extent.pitch) +
+               2 * ScratchArena::size_of<std::int32_t>(extent.blocks * kLanes) +
+               ScratchArena::size_of<Contest>(extent.blocks) +
+               ScratchArena::size_of<std::int32_t>(extent.blocks * extent.classes) +
+               ScratchArena::size_of<std::int32_t>(extent.classes) +
+               ScratchArena::size_of<float>(extent.classes * kLanes);
+    }
+
+    void plan_columns(const Roi& roi, std::int32_t out_width) {
+        for (std::int32_t x = 0; x < out_width; ++x) {
+            columns_[x] = bilinear_tap(x, roi.x, roi.width, out_width, logits_.width);
         }
-        std::size_t used = 0;
-        for (std::size_t i = 0; i < num_segments; ++i) {
-            segments[i].first_contender = used;
-            find_contenders(row, &segments[i]);
-            used += static_cast<std::size_t>(segments[i].num_contenders);
+        left_ = columns_[0].first;
+        width_ = columns_[out_width - 1].second - left_ + 1;
+        num_groups_ = plan_groups(columns_, out_width, groups_, blocks_);
+        const Group& last = groups_[num_groups_ - 1];
+        dense_ = last.begin == last.first_block * kLanes;
+        std::iota(all_classes_, all_classes_ + logits_.classes, 0);
+        // Windows may reach beyond the last column; no lane picks what is there.
+        for (const SourceRow& row : rows_) {
+            for (std::int32_t id = 0; id < logits_.classes; ++id) {
+                std::fill(row.values + id * pitch_ + width_, row.values + (id + 1) * pitch_, 0.0F);
+            }
+        }
+        std::fill(cells_ + width_, cells_ + pitch_, 0);
+    }
+
+    template <class L>
+    void write_row(const Tap& row, L* out) {
+        if (load_pair(row)) start_pair();
+        for (std::int32_t i = 0; i < num_contests_; ++i) {
+            const Group& group = groups_[contests_[i].group];
+            const std::ptrdiff_t lane = group.first_block * kStep;
+            Window window = window_of(group);
+            window.classes = contests_[i].classes;
+            window.num_classes = contests_[i].num_classes;
+            interpolate(window, row.weight, blocks_ + group.first_block, group.num_blocks, pattern_ + lane,
+                        labels_ + lane);
+        }
+        if (dense_) return narrow(labels_, groups_[num_groups_ - 1].end, out);
+        for (std::int32_t i = 0; i < num_groups_; ++i) {
+            const Group& group = groups_[i];
+            narrow(labels_ + group.first_block * kStep, group.end - group.begin, out + group.begin);
         }
     }
 
-    void extend_segments(std::int32_t x) {
-        if (num_segments > 0) {
-            Segment& last = segments[num_segments - 1];
-            if (last.end == x && x - last.begin < kSegment && sources_of(last.begin, x + 1) <= kSources) {
-                last.end = x + 1;
-                return;
-            }
-        }
-        segments[num_segments++] = {x, x + 1, 0, 0};
+  private:
+    const LogitsView<T>& logits_;
+    std::ptrdiff_t pitch_;    // of source rows, from class to class
+    std::int32_t left_ = 0;   // the source columns that are read
+    std::int32_t width_ = 0;  // their number
+    Tap* columns_;            // of each output column
+    Group* groups_;
+    std::int32_t num_groups_ = 0;
+    Block* blocks_;
+    bool dense_ = false;  // all blocks are full but the last
+    std::int32_t* all_classes_;
+    SourceRow rows_[2];
+    const SourceRow* bottom_ = nullptr;  // of the present pair of source rows; the top one is rows_[0]
+    // Of the present pair:
+    std::int32_t* cells_;       // the class that all four pixels share, or kMixed
+    std::int32_t* pattern_;     // lane by lane of the blocks: the cell that it reads
+    Contest* contests_;         // of groups with mixed cells
+    std::int32_t* contenders_;  // of each contest, with room for every class
+    std::int32_t num_contests_ = 0;
+    int blind_contests_ = 0;  // how many of the next ones
+    std::int32_t* labels_;    // lane by lane, of the present output row
+    float* tops_;             // find_contenders' scratch
+
+    /// Makes rows_[0] and *bottom_ the source rows that `row` reads; false if they are already.
+    bool load_pair(const Tap& row) {
+        const bool single = row.first == row.second;
+        if (rows_[0].index == row.first && bottom_->index == row.second) return false;
+        if (rows_[1].index == row.first) std::swap(rows_[0], rows_[1]);
+        if (rows_[0].index != row.first) load_row(logits_, row.first, left_, width_, pitch_, &rows_[0]);
+        bottom_ = single ? &rows_[0] : &rows_[1];
+        if (bottom_->index != row.second) load_row(logits_, row.second, left_, width_, pitch_, &rows_[1]);
+        return true;
     }
 
-    std::int32_t sources_of(std::int32_t begin, std::int32_t end) const {
-        return columns[end - 1].second - columns[begin].first + 1;
-    }
-
-    /// Interpolated logits lie between the least and the greatest of their source pixels, but for rounding: a
-    /// class whose greatest is below another's least cannot win. A class with a NaN or an infinity there
-    /// dismisses no other and stays.
-    void find_contenders(const Tap& row, Segment* segment) {
-        constexpr float infinity = std::numeric_limits<float>::infinity();
-        const std::int32_t first = columns[segment->begin].first;
-        const std::int32_t sources = sources_of(segment->begin, segment->end);
-        float bar = -infinity;
-        for (std::int32_t id = 0; id < logits.classes; ++id) {
-            const T* above = logits.data + id * logits.class_stride + row.first * logits.row_stride + first;
-            const T* below = above + (row.second - row.first) * logits.row_stride;
-            float least = infinity;
-            float greatest = -infinity;
-            bool finite = true;
-            for (std::int32_t i = 0; i < sources; ++i) {
-                const float a = to_float(above[i]);
-                const float b = to_float(below[i]);
-                const float low = a < b ? a : b;
-                const float high = a > b ? a : b;
-                least = low < least ? low : least;
-                greatest = high > greatest ? high : greatest;
-                finite = finite && is_finite(a) && is_finite(b);
-            }
-            tops[id] = finite ? greatest + std::fabs(greatest) * kRounding + kTiny : infinity;
-            if (finite) bar = std::max(bar, least - std::fabs(least) * kRounding);
+    void start_pair() {
+        const std::int32_t* above = rows_[0].labels;
+        const std::int32_t* below = bottom_->labels;
+        for (std::int32_t i = 0; i < width_; ++i) {
+            const std::int32_t differ =
+                (above[i] ^ below[i]) | (above[i] ^ above[i + 1]) | (above[i] ^ below[i + 1]);
+            cells_[i] = differ == 0 ? above[i] : kMixed;
         }
-        std::int32_t* ids = contenders + segment->first_contender;
-        for (std::int32_t id = 0; id < logits.classes; ++id) {
-            ids[segment->num_contenders] = id;
-            segment->num_contenders += tops[id] < bar ? 0 : 1;
+        num_contests_ = 0;
+        for (std::int32_t i = 0; i < num_groups_; ++i) {
+            const Group& group = groups_[i];
+            const std::ptrdiff_t lane = group.first_block * kStep;
+            if (spread_cells(cells_ + group.source, blocks_ + group.first_block, group.num_blocks,
+                             pattern_ + lane, labels_ + lane)) {
+                contests_[num_contests_] =
+                    open_contest(i, contenders_ + std::ptrdiff_t{num_contests_} * logits_.classes);
+                ++num_contests_;
+            }
         }
     }
 
-    /// Interpolates the mixed columns of one output row.
-    void write_row(const Tap& row, L* out) const {
-        std::copy_n(pattern, width, out);
-        for (std::size_t i = 0; i < num_segments; ++i) {
-            interpolate(row, segments[i], contenders + segments[i].first_contender, out);
+    Contest open_contest(std::int32_t index, std::int32_t* contenders) {
+        if (blind_contests_ > 0) {
+            --blind_contests_;
+            return {index, logits_.classes, all_classes_};
         }
+        const Group& group = groups_[index];
+        const std::int32_t count =
+            find_contenders(window_of(group), cells_ + group.source, group.cells, tops_, contenders);
+        if (2 * count > logits_.classes) blind_contests_ = kBlindContests;
+        return {index, count, contenders};
     }
 
-    void interpolate(const Tap& row, const Segment& segment, const std::int32_t* ids, L* out) const {
-        float best[kSegment];
-        std::int32_t winner[kSegment];
-        float blended[kSources + 1];
-        float left[kSegment];
-        float right[kSegment];
-        float weight[kSegment];
-        std::int32_t offset[kSegment];
-        const Tap* taps = columns + segment.begin;
-        const std::int32_t first = taps[0].first;
-        const std::int32_t n = segment.end - segment.begin;
-        const std::int32_t sources = sources_of(segment.begin, segment.end);
-        const bool binary = logits.classes == 1;
-        // A few columns too many: whole vectors without a remainder.
-        const std::int32_t padded = (n + 3) / 4 * 4;
-        for (std::int32_t i = 0; i < padded; ++i) {
-            const Tap& tap = taps[i < n ? i : n - 1];
-            offset[i] = tap.first - first;
-            weight[i] = tap.weight;
-        }
-        std::fill_n(best, padded, binary ? 0.0F : -std::numeric_limits<float>::infinity());
-        std::fill_n(winner, padded, 0);
-        for (std::int32_t contender = 0; contender < segment.num_contenders; ++contender) {
-            const std::int32_t id = ids[contender];
-            const T* above = logits.data + id * logits.class_stride + row.first * logits.row_stride + first;
-            const T* below = above + (row.second - row.first) * logits.row_stride;
-            for (std::int32_t i = 0; i < sources; ++i) {
-                blended[i] = blend(to_float(above[i]), to_float(below[i]), row.weight);
-            }
-            // Beyond the last column the neighbour is that column again.
-            blended[sources] = blended[sources - 1];
-            for (std::int32_t i = 0; i < padded; ++i) {
-                left[i] = blended[offset[i]];
-                right[i] = blended[offset[i] + 1];
-            }
-            const std::int32_t label = binary ? 1 : id;
-            for (std::int32_t i = 0; i < padded; ++i) {
-                const float value = blend(left[i], right[i], weight[i]);
-                const bool wins = value > best[i];
-                best[i] = select(wins, value, best[i]);
-                winner[i] = wins ? label : winner[i];
-            }
-        }
-        for (std::int32_t i = 0; i < n; ++i) out[segment.begin + i] = static_cast<L>(winner[i]);
+    template <class L>
+    static void narrow(const std::int32_t* labels, std::int32_t count, L* out) {
+        for (std::int32_t i = 0; i < count; ++i) out[i] = static_cast<L>(labels[i]);
+    }
+
+    Window window_of(const Group& group) const {
+        return {rows_[0].values + group.source,
+                bottom_->values + group.source,
+                pitch_,
+                nullptr,
+                logits_.classes,
+                logits_.classes == 1};
     }
 };
 
@@ -205,84 +199,29 @@ struct Upsampler {
 
 template <class T, class L>
 std::size_t upsample_scratch_size(const LogitsView<T>& logits, const LabelView<L>& labels) {
-    const auto source_width = static_cast<std::size_t>(logits.width);
-    const auto width = static_cast<std::size_t>(labels.width);
-    const auto classes = static_cast<std::size_t>(logits.classes);
-    return ScratchArena::size_of<Tap>(width) + ScratchArena::size_of<std::int32_t>(source_width) +
-           ScratchArena::size_of<L>(width) + ScratchArena::size_of<Segment>(width) +
-           ScratchArena::size_of<std::int32_t>(width * classes + 1) + ScratchArena::size_of<float>(classes) +
-           ScratchArena::size_of<L>(source_width * static_cast<std::size_t>(logits.height));
+    return Upsampler<T>::scratch_size(Extent(logits, labels));
 }
 
 template <class T, class L>
 void upsample_argmax(const LogitsView<T>& logits, const Roi& roi, const LabelView<L>& labels,
-                     std::byte* scratch) {
-    const auto source_width = static_cast<std::size_t>(logits.width);
-    const auto width = static_cast<std::size_t>(labels.width);
-    const auto classes = static_cast<std::size_t>(logits.classes);
-    ScratchArena arena(scratch);
-    Tap* columns = arena.take<Tap>(width);
-    auto* cells = arena.take<std::int32_t>(source_width);
-    L* pattern = arena.take<L>(width);
-    auto* segments = arena.take<Segment>(width);
-    auto* contenders = arena.take<std::int32_t>(width * classes + 1);  // a column a segment at worst
-    auto* tops = arena.take<float>(classes);
-    L* source = arena.take<L>(source_width * static_cast<std::size_t>(logits.height));
-
-    for (std::int32_t row = 0; row < logits.height; ++row) {
-        argmax_row(logits, row, source + static_cast<std::ptrdiff_t>(row) * logits.width);
-    }
-    for (std::int32_t x = 0; x < labels.width; ++x) {
-        columns[x] = bilinear_tap(x, roi.x, roi.width, labels.width, logits.width);
-    }
-    Upsampler<T, L> upsampler{logits,  labels.width, columns,    source, cells,
-                              pattern, segments,     contenders, tops,   0};
-    std::int32_t above = -1;
-    for (std::int32_t y = 0; y < labels.height; ++y) {
+                     std::int32_t begin, std::int32_t end, std::byte* scratch) {
+    Upsampler<T> upsampler(logits, Extent(logits, labels), scratch);
+    upsampler.plan_columns(roi, labels.width);
+    for (std::int32_t y = begin; y < end; ++y) {
         const Tap row = bilinear_tap(y, roi.y, roi.height, labels.height, logits.height);
-        if (row.first != above) upsampler.start_pair(row);
-        above = row.first;
         upsampler.write_row(row, labels.data + y * labels.row_stride);
     }
 }
 
-template <class L>
-void resize_labels(const L* map, std::int32_t height, std::int32_t width, std::ptrdiff_t row_stride,
-                   std::ptrdiff_t column_stride, const Roi& roi, const LabelView<L>& labels,
-                   std::int32_t* columns) {
-    for (std::int32_t x = 0; x < labels.width; ++x) {
-        columns[x] = nearest_source(x, roi.x, roi.width, labels.width, width);
-    }
-    std::int32_t previous = -1;
-    for (std::int32_t y = 0; y < labels.height; ++y) {
-        const std::int32_t row = nearest_source(y, roi.y, roi.height, labels.height, height);
-        L* out = labels.data + y * labels.row_stride;
-        if (row == previous) {
-            std::copy_n(out - labels.row_stride, labels.width, out);
-            continue;
-        }
-        previous = row;
-        const L* from = map + row * row_stride;
-        for (std::int32_t x = 0; x < labels.width; ++x) out[x] = from[columns[x] * column_stride];
-    }
-}
-
-#define EV_UPSAMPLE(T, L)                                                                  \
-    template std::size_t upsample_scratch_size(const LogitsView<T>&, const LabelView<L>&); \
-    template void upsample_argmax(const LogitsView<T>&, const Roi&, const LabelView<L>&, std::byte*);
+#define EV_UPSAMPLE(T, L)                                                                              \
+    template std::size_t upsample_scratch_size(const LogitsView<T>&, const LabelView<L>&);             \
+    template void upsample_argmax(const LogitsView<T>&, const Roi&, const LabelView<L>&, std::int32_t, \
+                                  std::int32_t, std::byte*);
 EV_UPSAMPLE(float, std::uint8_t)
 EV_UPSAMPLE(float, std::int32_t)
 EV_UPSAMPLE(Half, std::uint8_t)
 EV_UPSAMPLE(Half, std::int32_t)
 #undef EV_UPSAMPLE
-
-#define EV_RESIZE(L)                                                                                  \
-    template void resize_labels(const L*, std::int32_t, std::int32_t, std::ptrdiff_t, std::ptrdiff_t, \
-                                const Roi&, const LabelView<L>&, std::int32_t*);
-EV_RESIZE(std::uint8_t)
-EV_RESIZE(std::int32_t)
-EV_RESIZE(std::int64_t)
-#undef EV_RESIZE
 
 }  // namespace EV_ISA
 }  // namespace ev
