@@ -2,16 +2,17 @@
 // have exactly the size the contract asks for.
 #include <cmath>
 #include <cstdint>
-#include <memory>
 #include <vector>
 
 #include "check.h"
 #include "ev/kernels.h"
+#include "scratch_memory.h"
 
 namespace {
 
 using ev::AxisMap;
 using ev::Taps;
+using ev::test::AlignedScratch;
 
 /// Pseudo-random numbers in [0, 1), the same everywhere.
 class Random {
@@ -23,22 +24,6 @@ class Random {
 
   private:
     std::uint32_t state_ = 7;
-};
-
-/// Scratch of exactly `size` bytes from an address that is a multiple of 64.
-class AlignedScratch {
-  public:
-    explicit AlignedScratch(std::size_t size) : memory_(size + 63) {
-        void* start = memory_.data();
-        std::size_t space = memory_.size();
-        start_ = static_cast<std::byte*>(std::align(64, size, start, space));
-    }
-
-    std::byte* get() const { return start_; }
-
-  private:
-    std::vector<std::byte> memory_;
-    std::byte* start_;
 };
 
 /// A plan in memory of exactly the size it asks for.

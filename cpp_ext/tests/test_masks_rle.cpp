@@ -6,9 +6,11 @@
 
 #include "check.h"
 #include "ev/kernels.h"
+#include "scratch_memory.h"
 
 namespace {
 
+using ev::test::AlignedScratch;
 using Counts = std::vector<std::uint32_t>;
 
 struct Image {
@@ -36,9 +38,9 @@ Counts count_plainly(const Image& image) {
 }
 
 Counts encode(const ev::CropView& crop) {
-    std::vector<std::uint32_t> ends(static_cast<std::size_t>(crop.width) + 1);
-    Counts counts(ev::kernels().count_runs(crop, ends.data()));
-    ev::kernels().encode_rle(crop, ends.data(), counts.data(), counts.size());
+    const AlignedScratch scratch(ev::kernels().encode_scratch_size(crop));
+    Counts counts(ev::kernels().count_runs(crop, scratch.get()));
+    ev::kernels().encode_rle(crop, scratch.get(), counts.data(), counts.size());
     return counts;
 }
 
@@ -63,8 +65,9 @@ void check_image(const Image& image) {
                              image.height,        image.width};
     CHECK(encode(whole) == expected);
     std::vector<std::uint8_t> out(image.pixels.size(), 9);
+    const AlignedScratch scratch(ev::kernels().decode_scratch_size(expected.size(), image.height));
     ev::kernels().decode_rle(expected.data(), expected.size(), out.data(), image.height, image.width,
-                             image.width);
+                             image.width, scratch.get());
     for (std::size_t i = 0; i < out.size(); ++i) CHECK(out[i] == (image.pixels[i] != 0 ? 1 : 0));
     check_string(expected);
 }
@@ -84,18 +87,22 @@ void check_crop(Image image, std::int64_t top, std::int64_t left, std::int64_t h
     CHECK(encode(view) == count_plainly(image));
 }
 
+Image draw(std::int64_t height, std::int64_t width, std::uint32_t density, std::uint32_t* state) {
+    Image image{height, width, std::vector<std::uint8_t>(static_cast<std::size_t>(height * width))};
+    for (std::uint8_t& pixel : image.pixels) {
+        *state = *state * 1664525U + 1013904223U;
+        pixel = static_cast<std::uint8_t>((*state >> 28) < density ? 1 + (*state >> 26) % 4 : 0);
+    }
+    return image;
+}
+
 void test_images() {
     std::uint32_t state = 7;
-    const std::int64_t sides[] = {1, 2, 3, 8, 17, 40};
+    const std::int64_t sides[] = {1, 3, 17, 33, 63, 64, 65, 97};
     for (const std::int64_t height : sides) {
         for (const std::int64_t width : sides) {
             for (const std::uint32_t density : {0U, 1U, 8U, 15U, 16U}) {
-                Image image{height, width,
-                            std::vector<std::uint8_t>(static_cast<std::size_t>(height * width))};
-                for (std::uint8_t& pixel : image.pixels) {
-                    state = state * 1664525U + 1013904223U;
-                    pixel = static_cast<std::uint8_t>((state >> 28) < density ? 1 + (state >> 26) % 4 : 0);
-                }
+                const Image image = draw(height, width, density, &state);
                 check_image(image);
                 check_crop(image, 0, 0, height, width);
                 check_crop(image, height / 2, width / 3, height - height / 2, width - width / 3);
@@ -104,6 +111,12 @@ void test_images() {
             }
         }
     }
+    check_image(draw(300, 301, 8, &state));  // more changes than are kept
+    Image checkers{60, 70, std::vector<std::uint8_t>(4200)};
+    for (std::size_t i = 0; i < checkers.pixels.size(); ++i) {
+        checkers.pixels[i] = (i / 70 + i % 70) % 2 == 0 ? 255 : 0;
+    }
+    check_image(checkers);
 }
 
 void test_strings() {

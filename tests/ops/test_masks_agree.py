@@ -150,6 +150,29 @@ def test_any_counts_as_strings(counts: list[int]) -> None:
     assert native.unpack_rle(text).tolist() == counts
 
 
+@pytest.mark.parametrize("width", [1, 63, 64, 65, 400])
+def test_masks_with_more_changes_than_are_kept(width: int) -> None:
+    crop = np.random.default_rng(width).integers(0, 2, (100_000 // width, width), np.uint8)
+    image = (crop.shape[0] + 1, width + 2)
+    found = native.encode_rle(crop, 1, 0, *image)
+    np.testing.assert_array_equal(found, masks_rle.encode_rle(crop, 1, 0, *image))
+    decoded, wanted = (np.full(image, 9, np.uint8) for _ in range(2))
+    native.decode_rle(found, decoded)
+    masks_rle.decode_rle(found, wanted)
+    np.testing.assert_array_equal(decoded, wanted)
+
+
+@pytest.mark.parametrize("width", [1, 15, 33, 63, 64, 65, 97, 128])
+def test_encoding_rows_of_another_array(width: int) -> None:
+    """Any stride and alignment; pixels beside the rows do not count."""
+    frame = np.full((40, 200), 7, np.uint8)
+    noise = np.random.default_rng(width).integers(0, 2, (30, width), np.uint8)
+    frame[5:35, 3 : 3 + width] = noise
+    for part, plain in ((frame[5:35], noise), (frame[34:4:-1], noise[::-1])):
+        found = native.encode_rle(part[:, 3 : 3 + width], 0, 0, *noise.shape)
+        np.testing.assert_array_equal(found, masks_rle.encode_rle(plain, 0, 0, *noise.shape))
+
+
 def test_decoding_into_rows_of_another_array() -> None:
     frame = np.full((8, 30), 9, np.uint8)
     native.decode_rle(np.array([3, 5, 40], np.uint32), frame[1:7, 4:12])

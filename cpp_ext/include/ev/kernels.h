@@ -67,8 +67,10 @@ struct Overloads : Slot<Functions>... {
     KERNEL(assemble_scratch_size, &ev::assemble_scratch_size<float>, &ev::assemble_scratch_size<Half>)      \
     KERNEL(assemble_mask, &ev::assemble_mask<float, 2>, &ev::assemble_mask<float, 4>,                       \
            &ev::assemble_mask<Half, 2>, &ev::assemble_mask<Half, 4>)                                        \
+    KERNEL(encode_scratch_size, &ev::encode_scratch_size)                                                   \
     KERNEL(count_runs, &ev::count_runs)                                                                     \
     KERNEL(encode_rle, &ev::encode_rle)                                                                     \
+    KERNEL(decode_scratch_size, &ev::decode_scratch_size)                                                   \
     KERNEL(decode_rle, &ev::decode_rle)                                                                     \
     KERNEL(pack_rle, &ev::pack_rle)                                                                         \
     KERNEL(unpack_rle, &ev::unpack_rle)                                                                     \

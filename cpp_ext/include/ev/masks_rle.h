@@ -28,16 +28,21 @@ constexpr std::ptrdiff_t kBadRle = -1;
 
 inline namespace EV_ISA {
 
-/// How many run lengths the image has. `ends` holds crop.width + 1 and afterwards says, for encode_rle, where
-/// each column's begin.
-std::size_t count_runs(const CropView& crop, std::uint32_t* ends);
+/// Bytes of scratch, aligned to 64, for count_runs and encode_rle.
+std::size_t encode_scratch_size(const CropView& crop);
+
+/// How many run lengths the image has. Leaves in scratch what encode_rle needs.
+std::size_t count_runs(const CropView& crop, std::byte* scratch);
 
 /// Writes as many run lengths as count_runs said.
-void encode_rle(const CropView& crop, std::uint32_t* ends, std::uint32_t* counts, std::size_t size);
+void encode_rle(const CropView& crop, std::byte* scratch, std::uint32_t* counts, std::size_t size);
+
+/// Bytes of scratch, aligned to 64, for decode_rle.
+std::size_t decode_scratch_size(std::size_t size, std::int64_t height);
 
 /// Writes pixels, 0 or 1, of run lengths that sum to height * width.
 void decode_rle(const std::uint32_t* counts, std::size_t size, std::uint8_t* out, std::int64_t height,
-                std::int64_t width, std::ptrdiff_t row_stride);
+                std::int64_t width, std::ptrdiff_t row_stride, std::byte* scratch);
 
 /// Writes COCO's string, at most kRleCharacters a count, and returns its length.
 std::size_t pack_rle(const std::uint32_t* counts, std::size_t size, char* text);

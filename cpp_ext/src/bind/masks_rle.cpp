@@ -46,12 +46,11 @@ nb::object encode(const ReadArray& array, std::int64_t top, std::int64_t left, s
     std::uint32_t* counts = nullptr;
     {
         nb::gil_scoped_release released;
-        auto* ends = reinterpret_cast<std::uint32_t*>(
-            run_scratch.reserve((static_cast<std::size_t>(crop.width) + 1) * sizeof(std::uint32_t)));
-        size = kernels().count_runs(crop, ends);
+        std::byte* scratch = run_scratch.reserve(kernels().encode_scratch_size(crop));
+        size = kernels().count_runs(crop, scratch);
         block = std::make_unique<ResultBlock>(size * sizeof(std::uint32_t));
         counts = block->take<std::uint32_t>(size);
-        kernels().encode_rle(crop, ends, counts, size);
+        kernels().encode_rle(crop, scratch, counts, size);
         run_scratch.trim();
     }
     return as_numpy(counts, size, block->release());
@@ -70,8 +69,10 @@ void decode(const ReadArray& counts, const WriteArray& out) {
     for (std::size_t i = 0; i < counts.size(); ++i) total += runs[i];
     require(total == static_cast<std::uint64_t>(height * width), "counts must sum to out's pixels");
     nb::gil_scoped_release released;
+    std::byte* scratch = run_scratch.reserve(kernels().decode_scratch_size(counts.size(), height));
     kernels().decode_rle(runs, counts.size(), static_cast<std::uint8_t*>(out.data()), height, width,
-                         static_cast<std::ptrdiff_t>(out.stride(0)));
+                         static_cast<std::ptrdiff_t>(out.stride(0)), scratch);
+    run_scratch.trim();
 }
 
 nb::bytes pack(const ReadArray& counts) {
