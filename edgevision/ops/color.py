@@ -7,7 +7,7 @@ then the U and V planes, or V and U), all three 4:2:0; "yuyv", "uyvy" (4:2:2, in
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,15 @@ from edgevision.errors import InputError
 from edgevision.ops._dispatch import native
 from edgevision.ops.reference import color as reference
 
-__all__ = ["YUV_FORMATS", "YUV_MATRICES", "YUV_RANGES", "yuv_to_bgr", "yuv_to_rgb"]
+__all__ = [
+    "YUV_FORMATS",
+    "YUV_MATRICES",
+    "YUV_RANGES",
+    "SplitFrame",
+    "split_frame",
+    "yuv_to_bgr",
+    "yuv_to_rgb",
+]
 
 YUV_FORMATS = ("nv12", "nv21", "i420", "yv12", "yuyv", "uyvy")
 YUV_MATRICES = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722)}
@@ -25,6 +33,19 @@ YUV_RANGES = ("limited", "full")
 
 Plane = NDArray[np.uint8]
 _convert = reference.convert_yuv if native is None else native.convert_yuv
+
+
+class SplitFrame(NamedTuple):
+    """A checked frame as the kernels take it: views of the caller's `arrays`, and a matrix."""
+
+    y: Plane
+    """uint8 (H, W); W is even."""
+    u: Plane
+    """uint8 (H/2, W/2), or (H, W/2) for "yuyv" and "uyvy"; so is `v`."""
+    v: Plane
+    coefficients: tuple[int, int, int, int, int, int]
+    """Code of black, then luma, red_v, green_u, green_v and blue_u in 20-bit fixed point."""
+    arrays: tuple[Plane, ...]
 
 
 def yuv_to_bgr(
@@ -94,9 +115,8 @@ _COEFFICIENTS = {
 }
 
 
-def _convert_frame(
-    frame: Plane | Sequence[Plane], format: str, matrix: str, range: str, out: Plane | None, *, rgb: bool
-) -> Plane:
+def split_frame(frame: Plane | Sequence[Plane], format: str, matrix: str, range: str) -> SplitFrame:
+    """The frame's planes and its matrix; arguments and errors as for yuv_to_bgr."""
     if format not in YUV_FORMATS:
         raise InputError(f"unknown YUV format {format!r}; accepted: {', '.join(YUV_FORMATS)}")
     coefficients = _COEFFICIENTS.get((matrix, range))
@@ -105,18 +125,25 @@ def _convert_frame(
             f"unknown matrix {matrix!r} or range {range!r}; accepted: matrix {', '.join(YUV_MATRICES)}, "
             f"range {', '.join(YUV_RANGES)}"
         )
-    planes = (frame,) if isinstance(frame, np.ndarray) else tuple(frame)
-    for plane in planes:
-        if not isinstance(plane, np.ndarray) or plane.dtype != np.uint8:
-            raise InputError(f"a {format} frame must be of uint8 NumPy arrays, got {_describe(planes)}")
+    arrays = (frame,) if isinstance(frame, np.ndarray) else tuple(frame)
+    if not arrays or any(not isinstance(array, np.ndarray) or array.dtype != np.uint8 for array in arrays):
+        got = _describe(arrays) or "an empty sequence"
+        raise InputError(f"a {format} frame must be of uint8 NumPy arrays, got {got}")
     if format in ("yuyv", "uyvy"):
-        y, u, v = _split_packed(planes, format)
-    elif len(planes) == 1:
-        y, u, v = _split_buffer(planes[0], format)
+        planes = _split_packed(arrays, format)
+    elif len(arrays) == 1:
+        planes = _split_buffer(arrays[0], format)
     else:
-        y, u, v = _split_planes(planes, format)
-    pixels = _check_out(out, planes, (*y.shape, 3))
-    _convert(y, u, v, pixels, *coefficients, rgb)
+        planes = _split_planes(arrays, format)
+    return SplitFrame(*planes, coefficients, arrays)
+
+
+def _convert_frame(
+    frame: Plane | Sequence[Plane], format: str, matrix: str, range: str, out: Plane | None, *, rgb: bool
+) -> Plane:
+    split = split_frame(frame, format, matrix, range)
+    pixels = _check_out(out, split.arrays, (*split.y.shape, 3))
+    _convert(split.y, split.u, split.v, pixels, *split.coefficients, rgb)
     return pixels
 
 

@@ -54,16 +54,16 @@ def image_to_tensor(
     channels = SOURCES.get(source)
     if channels is None:
         raise InputError(f"unknown source {source!r}; accepted: {', '.join(SOURCES)}")
-    table, pad = pixel_table(pixels, _dtype_of(out))
+    table, pad = pixel_table(pixels, dtype_of(out))
     _check_image(image, placement, source, channels)
-    _check_out(out, placement, pixels)
+    check_out(out, placement, pixels)
     # Bounds are enough: no sensible caller interleaves an image with its tensor, and an exact answer may take long.
     if np.may_share_memory(image, out):
         raise InputError(
             "image and out share memory: writing out would change the image; pass a copy of the image"
         )
     to_gray = pixels.color == "gray" and source != "gray"
-    first, second, third = _channel_order(source, pixels.color)
+    first, second, third = channel_order(source, pixels.color)
     resized, offset = placement.resized_hw, placement.offset_yx
     _write(
         image, out, table, pad, resized[0], resized[1], offset[0], offset[1], FILTERS[pixels.filter],
@@ -96,7 +96,7 @@ def images_to_tensor(
     return out
 
 
-def _channel_order(source: str, color: str) -> tuple[int, int, int]:
+def channel_order(source: str, color: str) -> tuple[int, int, int]:
     """The image's channel behind each of the tensor's; for a gray tensor, where blue, green and red are."""
     if source == "gray":
         return 0, 0, 0
@@ -108,7 +108,8 @@ def _describe(array: object) -> str:
     return f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
 
 
-def _dtype_of(out: object) -> str:
+def dtype_of(out: object) -> str:
+    """The name of an array's dtype. Raises InputError for anything but an array in native byte order."""
     # A big-endian float32 is named "float32" too: the byte order needs a look of its own.
     if isinstance(out, np.ndarray) and out.dtype.isnative:
         return str(out.dtype.name)
@@ -121,11 +122,16 @@ def _check_image(image: NDArray[np.uint8], placement: Placement, source: str, ch
     if not (len(shape) == 3 and shape[2] == channels) and not (len(shape) == 2 and channels == 1):
         accepted = "(H, W) or (H, W, 1)" if channels == 1 else f"(H, W, {channels})"
         raise InputError(f"a {source!r} image must be uint8 {accepted}, got {_describe(image)}")
-    if min(shape[:2]) < 1 or max(shape[:2]) > _MAX_SIDE:
-        raise InputError(f"image sides must be from 1 to {_MAX_SIDE}, got {shape[0]}x{shape[1]}")
-    if placement.image_hw != shape[:2]:
+    check_placement(placement, shape[0], shape[1])
+
+
+def check_placement(placement: Placement, height: int, width: int) -> None:
+    """Raises InputError unless `placement` is for an image of height x width, and its numbers are in range."""
+    if min(height, width) < 1 or max(height, width) > _MAX_SIDE:
+        raise InputError(f"image sides must be from 1 to {_MAX_SIDE}, got {height}x{width}")
+    if placement.image_hw != (height, width):
         raise InputError(
-            f"the placement is for an image of {placement.image_hw}, got one of {shape[:2]} (height, width); "
+            f"the placement is for an image of {placement.image_hw}, got one of {(height, width)} (height, width); "
             f"compute a placement for each image size"
         )
     sides, offset = placement.resized_hw, placement.offset_yx
@@ -136,7 +142,8 @@ def _check_image(image: NDArray[np.uint8], placement: Placement, source: str, ch
         )
 
 
-def _check_out(out: NDArray[Any], placement: Placement, pixels: PixelMap) -> None:
+def check_out(out: NDArray[Any], placement: Placement, pixels: PixelMap) -> None:
+    """Raises InputError unless `out` is a tensor of the placement's canvas, as `pixels` lays it out."""
     canvas = placement.canvas_hw
     wanted = (*canvas, pixels.channels) if pixels.layout == "nhwc" else (pixels.channels, *canvas)
     if out.shape != wanted:

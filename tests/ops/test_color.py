@@ -13,6 +13,7 @@ from edgevision.ops import color as ops
 from edgevision.ops._dispatch import native
 from edgevision.ops.color import YUV_FORMATS, YUV_MATRICES, YUV_RANGES, yuv_to_bgr, yuv_to_rgb
 from edgevision.ops.reference import color as reference
+from edgevision.ops.threads import get_num_threads, set_num_threads
 
 PLANAR = ("nv12", "nv21", "i420", "yv12")
 CV2_NAMES = {"nv12": "NV12", "nv21": "NV21", "i420": "I420", "yv12": "YV12", "yuyv": "YUY2", "uyvy": "UYVY"}
@@ -97,6 +98,26 @@ def test_equals_opencv_on_every_luma_with_many_chromas(convert) -> None:
     )  # (256, 2): pairs of rows alike
     frame = np.concatenate([np.tile(luma, (1, u.size)), np.tile(np.stack([u, v], 1).ravel(), (128, 1))])
     np.testing.assert_array_equal(yuv_to_bgr(frame), cv2.cvtColor(frame, cv2.COLOR_YUV2BGR_NV12))
+
+
+@pytest.mark.usefixtures("each_isa")
+@pytest.mark.skipif(native is None, reason="edgevision._native is not built")
+@pytest.mark.parametrize("range", YUV_RANGES)
+@pytest.mark.parametrize("matrix", YUV_MATRICES)
+def test_equals_the_reference_on_every_pair_of_luma_and_chroma(matrix, range, monkeypatch) -> None:
+    """Red depends on Y and V alone, blue on Y and U: all 256 x 256 pairs of each, U = V in half of the frame."""
+    chroma = np.arange(256, dtype=np.uint8)
+    y = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 1024, axis=1)
+    u, v = (
+        np.tile(np.concatenate([chroma, chroma[::-1]]), (256, 1)),
+        np.tile(np.concatenate([chroma] * 2), (256, 1)),
+    )
+    packed = np.stack([y, np.stack([u, v], 2).reshape(256, 1024)], 2)
+    results = []
+    for module in (native, reference):
+        monkeypatch.setattr(ops, "_convert", module.convert_yuv)
+        results.append(yuv_to_bgr(packed, "yuyv", matrix=matrix, range=range))
+    np.testing.assert_array_equal(results[0], results[1])
 
 
 @pytest.mark.parametrize("range", YUV_RANGES)
@@ -187,6 +208,7 @@ ERRORS = [
     ({"frame": noise(6, 0)}, "with H and W even"),
     ({"frame": np.zeros((6, 4), np.int8)}, r"must be of uint8 NumPy arrays, got int8 \(6, 4\)"),
     ({"frame": [[1, 2], [3, 4]]}, "must be of uint8 NumPy arrays, got list, list"),
+    ({"frame": ()}, "must be of uint8 NumPy arrays, got an empty sequence"),
     ({"frame": (noise(4, 4), noise(2, 2))}, r"nv12 planes must be \(H, W\) and \(H/2, W/2, 2\) .* uint8 \(2, 2\)"),
     ({"frame": (noise(3, 4), noise(1, 2, 2))}, "with H and W even, got"),
     ({"frame": (noise(4, 4), noise(2, 2)), "format": "i420"}, r"must be \(H, W\), \(H/2, W/2\) and \(H/2, W/2\)"),
@@ -220,6 +242,22 @@ def test_refuses_an_out_that_shares_memory() -> None:
     store = np.zeros(200, np.uint8)
     with pytest.raises(InputError, match="share memory"):
         yuv_to_bgr(store[:24].reshape(6, 4), out=store[20:68].reshape(4, 4, 3))
+
+
+@pytest.mark.skipif(native is None, reason="edgevision._native is not built")
+@pytest.mark.parametrize("format", ["nv12", "yuyv"])
+def test_threads_change_nothing(format) -> None:
+    """Large enough to be cut into parts, with a height that they do not divide."""
+    frame = frame_of(format, 1030, 770)
+    before, results = get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            set_num_threads(threads)
+            results.append(yuv_to_bgr(frame, format))
+    finally:
+        set_num_threads(before)
+    np.testing.assert_array_equal(results[1], results[0])
+    np.testing.assert_array_equal(results[2], results[0])
 
 
 @pytest.mark.skipif(native is None, reason="edgevision._native is not built")

@@ -5,10 +5,14 @@ The arithmetic is that of cpp_ext/include/ev/color.h, integer for integer.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["YUV_BITS", "convert_yuv"]
+from edgevision.ops.reference.image import write_image
+
+__all__ = ["YUV_BITS", "convert_yuv", "write_yuv"]
 
 YUV_BITS = 20
 
@@ -38,3 +42,26 @@ def convert_yuv(
     for channel, chroma in enumerate(blue_green_red[::-1] if rgb else blue_green_red):
         total = bright + chroma.repeat(rows, axis=0).repeat(2, axis=1)
         out[:, :, channel] = np.clip(total >> YUV_BITS, 0, 255)
+
+
+def write_yuv(
+    y: NDArray[np.uint8],
+    u: NDArray[np.uint8],
+    v: NDArray[np.uint8],
+    luma_offset: int,
+    luma: int,
+    red_v: int,
+    green_u: int,
+    green_v: int,
+    blue_u: int,
+    out: NDArray[Any],
+    *placed: Any,
+) -> None:
+    """Nothing; writes the planes as a BGR image through a placement into all of `out`.
+
+    The planes and the matrix: as for convert_yuv. out, placed: as for image.write_image, `out` and all that
+        follows it there.
+    """
+    image = np.empty((*y.shape, 3), np.uint8)
+    convert_yuv(y, u, v, image, luma_offset, luma, red_v, green_u, green_v, blue_u, False)
+    write_image(image, out, *placed)
