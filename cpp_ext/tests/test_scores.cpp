@@ -85,7 +85,7 @@ void test_descending_keys() {
 }
 
 void test_softmax_of_every_layout_is_one() {
-    for (const std::int64_t size : {1, 2, 7, 8, 9, 100}) {
+    for (const std::int64_t size : {1, 2, 7, 8, 9, 100, 2100}) {
         for (const std::int64_t inner : {1, 2, 63, 64, 65}) {
             std::vector<float> logits(static_cast<std::size_t>(3 * size * inner));
             for (std::size_t i = 0; i < logits.size(); ++i)

@@ -187,14 +187,14 @@ def test_top_k_of_halves_strides_and_nothing(kernels: str) -> None:
 SPECIAL = floats([NAN, INF, -INF, 0.0, -0.0, 1e-45, 88.8, -104.0, 3e38, -3e38])
 
 
-@settings(max_examples=100, deadline=None)
+@pytest.mark.usefixtures("each_isa")
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_native_gives_the_references_bits(data: st.DataObject) -> None:
-    if native is None:
-        pytest.skip("the native extension is not built")
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     outer, size, inner = (
-        st.sampled_from(sizes) for sizes in ([0, 1, 3], [0, 1, 7, 8, 200], [0, 1, 1, 63, 130])
+        st.sampled_from(sizes)
+        for sizes in ([0, 1, 3], [0, 1, 3, 7, 8, 15, 17, 33, 97, 200], [0, 1, 1, 3, 15, 63, 130])
     )
     shape = (data.draw(outer), data.draw(size), data.draw(inner))
     logits = rng.normal(0, data.draw(st.sampled_from([1.0, 40.0])), shape).astype(np.float32)
@@ -218,6 +218,57 @@ def test_native_gives_the_references_bits(data: st.DataObject) -> None:
         results.append((values, indices))
     np.testing.assert_array_equal(results[0][0], results[1][0])
     np.testing.assert_array_equal(results[0][1], results[1][1])
+
+
+def special_logits(shape: tuple[int, ...], dtype: type) -> np.ndarray:
+    rng = np.random.default_rng(5)
+    logits = rng.normal(0, 8, shape).astype(np.float32)
+    logits.flat[rng.choice(logits.size, 5, replace=False)] = SPECIAL[:5]
+    with np.errstate(over="ignore"):
+        return logits.astype(dtype)
+
+
+@pytest.mark.usefixtures("each_isa")
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        # Columns longer than a block of any instruction set.
+        (1, 2500, 19),
+        # So large that it is written past the caches; its rows start anywhere, and at the same place in a line.
+        (1, 9, 120_003),
+        (1, 9, 120_000),
+    ],
+    ids=str,
+)
+def test_softmax_of_large_columns_gives_the_references_bits(shape: tuple[int, int, int], dtype: type) -> None:
+    logits = special_logits(shape, dtype)
+    expected = np.empty(shape, np.float32)
+    reference.softmax(logits, *shape, expected)
+    room = np.full(logits.size + 32, 9, np.float32)
+    # At every place of a register's.
+    for shift in (0, 1, 5, 15, 16):
+        found = room[shift : shift + logits.size].reshape(shape)
+        native.softmax(logits, *shape, found)
+        np.testing.assert_array_equal(found, expected)
+        assert room[shift + logits.size :].tolist() == [9] * (32 - shift)
+
+
+@pytest.mark.usefixtures("each_isa")
+@pytest.mark.parametrize("order", ["rising", "falling", "random", "equal", "nan"])
+@pytest.mark.parametrize("k", [1, 5, 63, 64, 300, 4000])
+def test_top_k_of_many_is_a_stable_sort(k: int, order: str) -> None:
+    scores = {
+        "rising": np.arange(5003),
+        "falling": -np.arange(5003),
+        "random": np.random.default_rng(6).integers(0, 900, 5003),
+        "equal": np.zeros(5003),
+        "nan": np.where(np.arange(5003) % 7, NAN, np.arange(5003)),
+    }[order].astype(np.float32)
+    values, indices = top_k(scores, k)
+    expected = np.argsort(-scores, kind="stable")[:k]
+    np.testing.assert_array_equal(indices, expected)
+    np.testing.assert_array_equal(values, scores[expected])
 
 
 # ---- Errors

@@ -8,10 +8,19 @@
 
 namespace ev {
 
+/// Sums that a softmax keeps. Sum i adds the exponentials of elements i, i + 8, i + 16, ... one by one in
+/// double: independent of one another, so that no addition waits for the one before it.
+constexpr int kSums = 8;
+
+/// Their total, added as a tree.
+EV_INLINE double total_of(const double* sums) {
+    return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+}
+
 inline namespace EV_ISA {
 
-/// float32 softmax over the middle axis of C-contiguous (outer, size, inner), the sum kept in double. A row
-/// with a NaN or a +infinity, or of -infinity alone, becomes NaN.
+/// float32 softmax over the middle axis of C-contiguous (outer, size, inner), the sum kept in double (see
+/// kSums). A row with a NaN or a +infinity, or of -infinity alone, becomes NaN. `out` may be `logits`.
 template <class T>
 void softmax(const T* logits, std::int64_t outer, std::int64_t size, std::int64_t inner, float* out);
 

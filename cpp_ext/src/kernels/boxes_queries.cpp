@@ -3,30 +3,59 @@
 #include <cmath>
 #include <limits>
 
-#include "ascending.h"
+#include "best_keys.h"
 #include "ev/boxes.h"
+#include "floats_sums.h"
 #include "hit_writer.h"
 
 namespace ev {
 inline namespace EV_ISA {
 namespace {
 
-/// The sum of exp(logit - highest) over a query's classes, one by one in double. The exponentials of a chunk
-/// are computed first, in a loop that vectorises.
+/// A query's classes side by side: where they are if they are so, else a piece of them in `copy`.
+template <class T>
+const T* classes_of(const OutputView<T>& logits, std::int64_t query, std::int64_t start, std::int64_t count,
+                    T* copy) {
+    const T* first = logits.data + query * logits.anchor_stride + start * logits.channel_stride;
+    if (logits.channel_stride == 1) return first;
+    for (std::int64_t i = 0; i < count; ++i) copy[i] = first[i * logits.channel_stride];
+    return copy;
+}
+
+/// The sum of exp(logit - highest) over a query's classes, as a softmax adds them.
 template <class T>
 double sum_of_exponentials(const OutputView<T>& logits, std::int64_t query, float highest) {
-    constexpr std::int64_t chunk = 128;
-    float exponentials[chunk];
-    double total = 0.0;
+    constexpr std::int64_t chunk = 128;  // whole rounds of the eight sums
+    T copy[chunk];
+    EightSums sums;
     for (std::int64_t start = 0; start < logits.channels; start += chunk) {
         const std::int64_t n = std::min(chunk, logits.channels - start);
-        const T* row = logits.data + query * logits.anchor_stride + start * logits.channel_stride;
-        for (std::int64_t i = 0; i < n; ++i) {
-            exponentials[i] = exp_f32(to_float(row[i * logits.channel_stride]) - highest);
+        const T* row = classes_of(logits, query, start, n, copy);
+        for (std::int64_t i = 0; i < n; i += kFloats) {
+            // Floats beyond the end add 0, or NaN to a sum that is NaN already.
+            const Floats some = load_some(row + i, n - i, -std::numeric_limits<float>::infinity());
+            sums.add(exp_below_89(some - highest), static_cast<int>(i % kSums));
         }
-        for (std::int64_t i = 0; i < n; ++i) total += static_cast<double>(exponentials[i]);
     }
-    return total;
+    return sums.total();
+}
+
+/// Adds the logit of every query and class, with query * classes + class as its index.
+template <class T>
+void add_logits(const OutputView<T>& logits, BestKeys* best) {
+    if (logits.channel_stride == 1 && logits.anchor_stride == logits.channels) {
+        best->add_all(logits.data, logits.anchors * logits.channels, 0);
+        return;
+    }
+    constexpr std::int64_t chunk = 128;
+    T copy[chunk];
+    for (std::int64_t query = 0; query < logits.anchors; ++query) {
+        for (std::int64_t start = 0; start < logits.channels; start += chunk) {
+            const std::int64_t n = std::min(chunk, logits.channels - start);
+            const T* row = classes_of(logits, query, start, n, copy);
+            best->add_all(row, n, static_cast<std::uint64_t>(query * logits.channels + start));
+        }
+    }
 }
 
 }  // namespace
@@ -78,20 +107,12 @@ std::size_t scan_sigmoid(const OutputView<T>& logits, float confidence, const Cl
     // Only logits near or above the confidence's own are worth a key. 1e-6 is 16 units in the last place of
     // 1: more than what sigmoid_f32 rounds.
     const double lowered = static_cast<double>(confidence) - 1e-6;
-    const double floor =
-        lowered > 0.0 ? std::log(lowered / (1.0 - lowered)) : -std::numeric_limits<double>::infinity();
-    std::size_t count = 0;
-    for (std::int64_t query = 0; query < logits.anchors; ++query) {
-        for (std::int64_t id = 0; id < logits.channels; ++id) {
-            const float logit = to_float(logits.at(query, id));
-            if (!(static_cast<double>(logit) > floor)) continue;
-            const auto flat = static_cast<std::uint64_t>(query * logits.channels + id);
-            keys[count++] = (static_cast<std::uint64_t>(descending_key(logit)) << 32) | flat;
-        }
-    }
-    const std::size_t best = std::min(count, static_cast<std::size_t>(top_k));
-    if (best < count) std::nth_element(keys, keys + best, keys + count, Ascending());
-    std::sort(keys, keys + best, Ascending());
+    const float floor = lowered > 0.0 ? static_cast<float>(std::log(lowered / (1.0 - lowered)) - 1e-5)
+                                      : -std::numeric_limits<float>::infinity();
+    const auto all = static_cast<std::size_t>(logits.anchors * logits.channels);
+    BestKeys keys_of_best(keys, all, static_cast<std::size_t>(top_k), floor);
+    add_logits(logits, &keys_of_best);
+    const std::size_t best = keys_of_best.sort();
     HitWriter writer{filter, hits};
     for (std::size_t i = 0; i < best; ++i) {
         const auto flat = static_cast<std::int64_t>(keys[i] & 0xffffffffU);

@@ -1,100 +1,196 @@
 #include "ev/scores.h"
 
 #include <algorithm>
+#include <limits>
 
-#include "ascending.h"
+#include "floats_sums.h"
 
 namespace ev {
 inline namespace EV_ISA {
 namespace {
 
-// Columns of a strided softmax that are worked on together, so that every step is a contiguous loop.
-constexpr std::int64_t kColumns = 64;
+constexpr float kLowest = -std::numeric_limits<float>::infinity();
 
-/// Softmax of `columns` neighbouring columns: `size` elements each, `stride` apart.
+// A row is worked on in steps of whole registers that are whole rounds of the eight sums, too.
+constexpr int kStep = kFloats > kSums ? kFloats : kSums;
+
+// Floats of a block of columns: 32 KiB, so that it stays near the processor.
+constexpr std::int64_t kBlock = 8192;
+
+// Bytes of a result that no cache holds until it is read: planes of these are written past the caches, which
+// takes half the time (21x512x512: 10 ms for 19).
+constexpr std::int64_t kLargeResult = std::int64_t{4} << 20;
+
 template <class T>
-void softmax_columns(const T* logits, std::int64_t size, std::int64_t stride, std::int64_t columns,
-                     float* out) {
-    float highest[kColumns];
-    double total[kColumns];
-    std::fill_n(highest, columns, -std::numeric_limits<float>::infinity());
-    std::fill_n(total, columns, 0.0);
-    for (std::int64_t row = 0; row < size; ++row) {
-        const T* from = logits + row * stride;
-        for (std::int64_t i = 0; i < columns; ++i) {
-            const float value = to_float(from[i]);
-            highest[i] = value > highest[i] ? value : highest[i];
+float highest_of_row(const T* logits, std::int64_t size) {
+    // Four registers: a maximum need not wait for the one before.
+    Floats highest[4] = {kLowest, kLowest, kLowest, kLowest};
+    std::int64_t done = 0;
+    for (; done + 4 * kFloats <= size; done += 4 * kFloats) {
+        for (int i = 0; i < 4; ++i) {
+            highest[i] = greater_of(load_floats(logits + done + i * kFloats), highest[i]);
         }
     }
-    for (std::int64_t row = 0; row < size; ++row) {
-        const T* from = logits + row * stride;
-        float* to = out + row * stride;
-        for (std::int64_t i = 0; i < columns; ++i) to[i] = exp_f32(to_float(from[i]) - highest[i]);
-        for (std::int64_t i = 0; i < columns; ++i) total[i] += static_cast<double>(to[i]);
+    for (; done < size; done += kFloats) {
+        highest[0] = greater_of(load_some(logits + done, size - done, kLowest), highest[0]);
     }
-    for (std::int64_t i = 0; i < columns; ++i) total[i] = 1.0 / total[i];
-    for (std::int64_t row = 0; row < size; ++row) {
-        float* to = out + row * stride;
-        for (std::int64_t i = 0; i < columns; ++i)
-            to[i] = static_cast<float>(static_cast<double>(to[i]) * total[i]);
-    }
+    highest[0] = greater_of(greater_of(highest[0], highest[1]), greater_of(highest[2], highest[3]));
+    float values[kFloats];
+    store_floats(values, highest[0]);
+    return *std::max_element(values, values + kFloats);
 }
 
 template <class T>
 void softmax_row(const T* logits, std::int64_t size, float* out) {
-    // Eight running maxima, so that the loop vectorises.
-    constexpr std::int64_t lanes = 8;
-    float maxima[lanes];
-    std::fill_n(maxima, lanes, -std::numeric_limits<float>::infinity());
+    const Floats highest = highest_of_row(logits, size);
+    EightSums sums;
     std::int64_t done = 0;
-    for (; done + lanes <= size; done += lanes) {
-        for (std::int64_t lane = 0; lane < lanes; ++lane) {
-            const float value = to_float(logits[done + lane]);
-            maxima[lane] = value > maxima[lane] ? value : maxima[lane];
+    for (; done + kStep <= size; done += kStep) {
+        for (int i = 0; i < kStep; i += kFloats) {
+            const Floats power = exp_below_89(load_floats(logits + done + i) - highest);
+            store_floats(out + done + i, power);
+            sums.add(power, i);
         }
     }
-    float highest = maxima[0];
-    for (const float value : maxima) highest = value > highest ? value : highest;
-    for (; done < size; ++done) highest = std::max(highest, to_float(logits[done]));
-    for (std::int64_t i = 0; i < size; ++i) out[i] = exp_f32(to_float(logits[i]) - highest);
-    double total = 0.0;
-    for (std::int64_t i = 0; i < size; ++i) total += static_cast<double>(out[i]);
-    const double inverse = 1.0 / total;
-    for (std::int64_t i = 0; i < size; ++i)
-        out[i] = static_cast<float>(static_cast<double>(out[i]) * inverse);
+    // Floats beyond the end hold -infinity and add 0, or NaN to a sum that is NaN already.
+    for (int i = 0; done + i < size; i += kFloats) {
+        const std::int64_t rest = size - done - i;
+        const Floats power = exp_below_89(load_some(logits + done + i, rest, kLowest) - highest);
+        store_some(out + done + i, rest, power);
+        sums.add(power, i);
+    }
+    const Floats inverse = static_cast<float>(1.0 / sums.total());
+    for (std::int64_t i = 0; i < size; i += kFloats) {
+        store_some(out + i, size - i, load_some(out + i, size - i, 0.0F) * inverse);
+    }
+}
+
+/// A register of neighbouring columns, and the eight sums of each.
+class Columns {
+  public:
+    void see(Floats logits) { highest_ = greater_of(logits, highest_); }
+
+    Floats power(Floats logits) const { return exp_below_89(logits - highest_); }
+
+    void add(std::int64_t row, Floats power) { add_to(&sums_[row % kSums], widened(power)); }
+
+    /// Call once, after the last row.
+    Floats inverse_total() {
+        for (int half = kSums / 2; half > 0; half /= 2) {
+            for (int i = 0; i < half; ++i) add_to(&sums_[i], sums_[i + half]);
+        }
+        return narrowed(inverse_of(sums_[0]));
+    }
+
+  private:
+    Floats highest_ = kLowest;
+    Doubles sums_[kSums] = {};
+};
+
+/// Softmax of `columns` neighbouring columns of `size` elements, `stride` apart; `size` times the columns,
+/// rounded up to whole registers, fits a block. Rows far apart often share their place in the caches, so that
+/// they are fetched once and worked on side by side. With `stream` every row of `out` is aligned.
+template <class T>
+void softmax_block(const T* logits, std::int64_t size, std::int64_t stride, std::int64_t columns, bool stream,
+                   float* out) {
+    alignas(64) float block[kBlock];
+    for (std::int64_t row = 0; row < size; ++row) {
+        const T* from = logits + row * stride;
+        const std::ptrdiff_t to_next = row + 1 < size ? stride : 0;
+        float* to = block + row * kFloats;
+        for (std::int64_t column = 0; column < columns; column += kFloats, to += size * kFloats) {
+            prefetch(from + column + to_next);
+            store_floats(to, load_some(from + column, columns - column, kLowest));
+        }
+    }
+    for (std::int64_t column = 0; column < columns; column += kFloats) {
+        float* part = block + column * size;
+        Columns sums;
+        for (std::int64_t row = 0; row < size; ++row) sums.see(load_floats(part + row * kFloats));
+        for (std::int64_t row = 0; row < size; ++row) {
+            const Floats power = sums.power(load_floats(part + row * kFloats));
+            store_floats(part + row * kFloats, power);
+            sums.add(row, power);
+        }
+        const Floats inverse = sums.inverse_total();
+        for (std::int64_t row = 0; row < size; ++row) {
+            store_floats(part + row * kFloats, load_floats(part + row * kFloats) * inverse);
+        }
+    }
+    for (std::int64_t row = 0; row < size; ++row) {
+        const float* from = block + row * kFloats;
+        float* to = out + row * stride;
+        std::int64_t column = 0;
+        for (; stream && column + kFloats <= columns; column += kFloats, from += size * kFloats) {
+            stream_floats(to + column, load_floats(from));
+        }
+        for (; column < columns; column += kFloats, from += size * kFloats) {
+            store_some(to + column, columns - column, load_floats(from));
+        }
+    }
+}
+
+/// The same for a register of columns that are too long for a block: the exponentials are computed twice
+/// rather than kept.
+template <class T>
+void softmax_long_columns(const T* logits, std::int64_t size, std::int64_t stride, std::int64_t columns,
+                          float* out) {
+    Columns sums;
+    for (std::int64_t row = 0; row < size; ++row)
+        sums.see(load_some(logits + row * stride, columns, kLowest));
+    for (std::int64_t row = 0; row < size; ++row) {
+        sums.add(row, sums.power(load_some(logits + row * stride, columns, kLowest)));
+    }
+    const Floats inverse = sums.inverse_total();
+    for (std::int64_t row = 0; row < size; ++row) {
+        const Floats power = sums.power(load_some(logits + row * stride, columns, kLowest));
+        store_some(out + row * stride, columns, power * inverse);
+    }
+}
+
+/// Columns before the first whose address is a multiple of a register's size.
+std::int64_t columns_to_alignment(const float* out) {
+    const auto floats = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(out) / sizeof(float));
+    return (kFloats - floats % kFloats) % kFloats;
+}
+
+template <class T>
+void softmax_columns(const T* logits, std::int64_t size, std::int64_t stride, float* out) {
+    const std::int64_t registers = kBlock / kFloats / size;
+    const bool stream = registers > 0 && stride % kFloats == 0 &&
+                        size * stride * static_cast<std::int64_t>(sizeof(float)) >= kLargeResult;
+    const std::int64_t head = stream ? columns_to_alignment(out) : 0;
+    const std::int64_t together = std::max<std::int64_t>(registers, 1) * kFloats;
+    std::int64_t columns = 0;
+    for (std::int64_t column = 0; column < stride; column += columns) {
+        columns = std::min(column == 0 && head > 0 ? head : together, stride - column);
+        if (registers > 0) {
+            softmax_block(logits + column, size, stride, columns, stream, out + column);
+        } else {
+            softmax_long_columns(logits + column, size, stride, columns, out + column);
+        }
+    }
+    if (stream) finish_streaming();
 }
 
 }  // namespace
 
 template <class T>
 void softmax(const T* logits, std::int64_t outer, std::int64_t size, std::int64_t inner, float* out) {
+    if (size == 0) return;
     for (std::int64_t i = 0; i < outer; ++i, logits += size * inner, out += size * inner) {
         if (inner == 1) {
             softmax_row(logits, size, out);
-            continue;
-        }
-        for (std::int64_t column = 0; column < inner; column += kColumns) {
-            softmax_columns(logits + column, size, inner, std::min(kColumns, inner - column), out + column);
+        } else {
+            softmax_columns(logits, size, inner, out);
         }
     }
 }
 
 template <class T>
 void sigmoid(const T* logits, std::int64_t size, float* out) {
-    for (std::int64_t i = 0; i < size; ++i) out[i] = sigmoid_f32(to_float(logits[i]));
-}
-
-void top_k(const float* scores, std::int64_t size, std::int64_t k, std::uint64_t* keys, float* values,
-           std::int64_t* indices) {
-    for (std::int64_t i = 0; i < size; ++i) {
-        keys[i] =
-            (static_cast<std::uint64_t>(descending_key(scores[i])) << 32) | static_cast<std::uint64_t>(i);
-    }
-    if (k < size) std::nth_element(keys, keys + k, keys + size, Ascending());
-    std::sort(keys, keys + k, Ascending());
-    for (std::int64_t i = 0; i < k; ++i) {
-        indices[i] = static_cast<std::int64_t>(keys[i] & 0xffffffffU);
-        values[i] = scores[indices[i]];
+    for (std::int64_t i = 0; i < size; i += kFloats) {
+        store_some(out + i, size - i, sigmoid_of(load_some(logits + i, size - i, 0.0F)));
     }
 }
 

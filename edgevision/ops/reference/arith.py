@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["descending_order", "exp_f32", "sigmoid_f32"]
+__all__ = ["descending_order", "exp_f32", "sigmoid_f32", "sum_in_order"]
 
 _LN2_HIGH = np.float32(0.693145751953125)
 _LN2_LOW = np.float32(1.42860682030941723212e-6)
@@ -44,3 +44,17 @@ def sigmoid_f32(x: NDArray[np.float32]) -> NDArray[np.float32]:
 def descending_order(scores: NDArray[Any]) -> NDArray[np.intp]:
     """The indices that sort `scores` (N,) best first: the lower index first among equals, NaN last."""
     return np.argsort(-scores, kind="stable")
+
+
+def sum_in_order(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The sums over the middle axis of (outer, size, inner), (outer, 1, inner), in the order of ev/scores.h.
+
+    Eight sums of every eighth value, one by one, then those as a tree; np.sum would add in another order.
+    """
+    outer, size, inner = values.shape
+    padded = np.zeros((outer, max(1, -(-size // 8)), 8, inner))
+    padded.reshape(outer, padded.shape[1] * 8, inner)[:, :size] = values
+    sums = np.cumsum(padded, axis=1)[:, -1]
+    for half in (4, 2, 1):
+        sums = sums[:, :half] + sums[:, half:]
+    return sums

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.ops.reference.arith import descending_order, exp_f32, sigmoid_f32
+from edgevision.ops.reference.arith import descending_order, exp_f32, sigmoid_f32, sum_in_order
 from edgevision.ops.reference.nms import nms
 
 __all__ = ["decode_dense", "decode_grid", "decode_queries", "decode_rows", "detect_dense", "nms"]
@@ -163,8 +163,8 @@ def _softmax_scores(logits: Floats) -> Hits:
     known = np.where(np.isnan(logits), np.float32(-np.inf), logits)[:, :-1]
     ids = known.argmax(axis=1)
     with np.errstate(all="ignore"):
-        # Summed one by one in double, as the native kernel does; np.sum would add in another order.
-        total = np.cumsum(exp_f32(logits - highest[:, None]).astype(np.float64), axis=1)[:, -1]
+        exponentials = exp_f32(logits - highest[:, None]).astype(np.float64)
+        total = sum_in_order(exponentials[:, :, None])[:, 0, 0]
         best = exp_f32(known[np.arange(len(ids)), ids] - highest).astype(np.float64)
         return np.arange(len(ids)), ids, (best / total).astype(np.float32)
 

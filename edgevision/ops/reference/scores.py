@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.ops.reference.arith import descending_order, exp_f32, sigmoid_f32
+from edgevision.ops.reference.arith import descending_order, exp_f32, sigmoid_f32, sum_in_order
 
 __all__ = ["sigmoid", "softmax", "top_k"]
 
@@ -19,10 +19,9 @@ def softmax(logits: NDArray[Any], outer: int, size: int, inner: int, out: NDArra
         return
     highest = np.fmax.reduce(values, axis=1, keepdims=True, initial=np.float32(-np.inf))
     with np.errstate(all="ignore"):
-        exponentials = exp_f32(values - highest).astype(np.float64)
-        # Summed one by one in double, as the native kernel does; np.sum would add in another order.
-        total = np.cumsum(exponentials, axis=1)[:, -1:]
-        out.reshape(outer, size, inner)[...] = exponentials * (1.0 / total)
+        exponentials = exp_f32(values - highest)
+        total = sum_in_order(exponentials.astype(np.float64))
+        out.reshape(outer, size, inner)[...] = exponentials * (1.0 / total).astype(np.float32)
 
 
 def sigmoid(logits: NDArray[Any], out: NDArray[np.float32]) -> None:
