@@ -64,6 +64,14 @@ Region::Region(const ImageJob& job)
       x_end(static_cast<int>(std::min<std::int64_t>(
           job.out.width, static_cast<std::int64_t>(job.offset_x) + job.resized_width))) {}
 
+SourceRow source_layout(const ImageJob& job) {
+    SourceRow layout{job.image.data, source_pixel_stride(job), {}};
+    for (int c = 0; c < 3 && !job.to_gray; ++c) {
+        layout.channel_offset[c] = job.order[c] * job.image.channel_stride;
+    }
+    return layout;
+}
+
 std::size_t converted_row_size(const ImageJob& job) {
     Arena arena(nullptr);
     const ConvertedRow row(arena, job);

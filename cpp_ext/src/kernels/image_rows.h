@@ -52,6 +52,9 @@ inline std::ptrdiff_t source_pixel_stride(const ImageJob& job) {
     return job.to_gray ? 1 : job.image.pixel_stride;
 }
 
+/// How source_row's rows lie in memory; what `data` points to is not to be read.
+SourceRow source_layout(const ImageJob& job);
+
 /// Bytes of scratch that source_row needs.
 std::size_t converted_row_size(const ImageJob& job);
 

@@ -1,0 +1,166 @@
+// The horizontal pass of INTER_LINEAR in vector registers: each window of 16 neighbouring bytes of a plane
+// gives four columns, whose pairs of pixels a byte shuffle puts beside their weights.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "ev/image.h"
+#include "image_rows.h"
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#define EV_IMAGE_WINDOWS 1
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+#include <arm_neon.h>
+#define EV_IMAGE_WINDOWS 1
+#else
+#define EV_IMAGE_WINDOWS 0
+#endif
+
+namespace ev {
+inline namespace EV_ISA {
+namespace detail {
+
+constexpr std::ptrdiff_t kWindow = 16;  // bytes
+constexpr int kWindowColumns = 4;       // of one window
+constexpr std::ptrdiff_t kWindowWeights = 2 * std::ptrdiff_t{kWindowColumns};
+
+// Windows computed together: 16 sums, or 32 with AVX-512, are one register.
+#if defined(__AVX512BW__)
+constexpr int kWindowBlock = 8;
+#else
+constexpr int kWindowBlock = 4;
+#endif
+constexpr int kBlockColumns = kWindowBlock * kWindowColumns;
+
+/// The tables of a row of windows, in blocks. Each block's even windows come first, its odd ones last:
+/// packing 32 bits to 16 joins the halves of a register's 128-bit lanes.
+struct Windows {
+    std::int32_t* begin;    // first byte of each window in the plane
+    std::uint8_t* shuffle;  // 16 of each: the pixels of four columns as pairs of 16 bits
+    std::int16_t* weights;  // 8 of each: of those pixels
+};
+
+inline int count_windows(int width) {
+    return (width + kBlockColumns - 1) / kBlockColumns * kWindowBlock;
+}
+
+inline Windows take_windows(Arena& arena, int width) {
+    const auto count = static_cast<std::size_t>(count_windows(width));
+    return {arena.take<std::int32_t>(count), arena.take<std::uint8_t>(count * kWindow),
+            arena.take<std::int16_t>(count * kWindowWeights)};
+}
+
+/// Where the tables hold window `index`.
+inline int window_slot(int index) {
+    const int in_block = index % kWindowBlock;
+    return index - in_block + in_block % 2 * (kWindowBlock / 2) + in_block / 2;
+}
+
+/// Writes the window of columns [4 index, 4 index + 4). first: the left pixel of each; the right one is the
+/// next, or has no weight.
+inline void set_window(const Windows& windows, int index, const int* first, const LinearTap* taps) {
+    const int slot = window_slot(index);
+    windows.begin[slot] = first[0];
+    std::uint8_t* shuffle = windows.shuffle + slot * kWindow;
+    std::int16_t* weights = windows.weights + slot * kWindowWeights;
+    for (std::ptrdiff_t i = 0; i < kWindowColumns; ++i) {
+        const auto at = static_cast<std::uint8_t>(first[i] - first[0]);
+        shuffle[4 * i] = at;
+        shuffle[4 * i + 1] = 0xff;  // gives zero
+        shuffle[4 * i + 2] = static_cast<std::uint8_t>(at + 1);
+        shuffle[4 * i + 3] = 0xff;
+        weights[2 * i] = taps[i].weight_first;
+        weights[2 * i + 1] = taps[i].weight_second;
+    }
+}
+
+#if defined(__AVX2__)
+
+inline __m128i load_window(const std::uint8_t* plane, std::int32_t begin) {
+    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(plane + begin));
+}
+
+#if defined(__AVX512BW__)
+
+/// The sums of four windows as 32 bits.
+inline __m512i sum_windows(const std::uint8_t* plane, const Windows& windows, std::ptrdiff_t slot) {
+    const std::int32_t* begin = windows.begin + slot;
+    __m512i pixels = _mm512_castsi128_si512(load_window(plane, begin[0]));
+    pixels = _mm512_inserti32x4(pixels, load_window(plane, begin[1]), 1);
+    pixels = _mm512_inserti32x4(pixels, load_window(plane, begin[2]), 2);
+    pixels = _mm512_inserti32x4(pixels, load_window(plane, begin[3]), 3);
+    pixels = _mm512_shuffle_epi8(pixels, _mm512_loadu_si512(windows.shuffle + slot * kWindow));
+    const __m512i weights = _mm512_loadu_si512(windows.weights + slot * kWindowWeights);
+    // With a mask of all: GCC 12 warns of the value that it makes up for the plain form (GCC bug 105593).
+    return _mm512_maskz_srli_epi32(0xffff, _mm512_madd_epi16(pixels, weights), 4);
+}
+
+inline void sum_block(const std::uint8_t* plane, const Windows& windows, std::ptrdiff_t slot,
+                      std::int16_t* sums) {
+    const __m512i even = sum_windows(plane, windows, slot);
+    const __m512i odd = sum_windows(plane, windows, slot + 4);
+    _mm512_storeu_si512(sums, _mm512_packs_epi32(even, odd));
+}
+
+#else
+
+/// The sums of two windows as 32 bits.
+inline __m256i sum_windows(const std::uint8_t* plane, const Windows& windows, std::ptrdiff_t slot) {
+    const auto at = [](const void* data) { return _mm256_loadu_si256(static_cast<const __m256i*>(data)); };
+    const __m256i pixels =
+        _mm256_inserti128_si256(_mm256_castsi128_si256(load_window(plane, windows.begin[slot])),
+                                load_window(plane, windows.begin[slot + 1]), 1);
+    const __m256i pairs = _mm256_shuffle_epi8(pixels, at(windows.shuffle + slot * kWindow));
+    const __m256i weights = at(windows.weights + slot * kWindowWeights);
+    return _mm256_srli_epi32(_mm256_madd_epi16(pairs, weights), 4);
+}
+
+inline void sum_block(const std::uint8_t* plane, const Windows& windows, std::ptrdiff_t slot,
+                      std::int16_t* sums) {
+    const __m256i even = sum_windows(plane, windows, slot);
+    const __m256i odd = sum_windows(plane, windows, slot + 2);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(sums), _mm256_packs_epi32(even, odd));
+}
+
+#endif
+
+#elif EV_IMAGE_WINDOWS
+
+/// The sums of one window.
+inline int16x4_t sum_window(const std::uint8_t* plane, const Windows& windows, std::ptrdiff_t slot) {
+    const uint8x16_t pixels = vld1q_u8(plane + windows.begin[slot]);
+    const int16x8_t pairs =
+        vreinterpretq_s16_u8(vqtbl1q_u8(pixels, vld1q_u8(windows.shuffle + slot * kWindow)));
+    const int16x8_t weights = vld1q_s16(windows.weights + slot * kWindowWeights);
+    const int32x4_t low = vmull_s16(vget_low_s16(pairs), vget_low_s16(weights));
+    return vshrn_n_s32(vpaddq_s32(low, vmull_high_s16(pairs, weights)), 4);
+}
+
+inline void sum_block(const std::uint8_t* plane, const Windows& windows, std::ptrdiff_t slot,
+                      std::int16_t* sums) {
+    for (std::ptrdiff_t i = 0; i < kWindowBlock; ++i) {
+        const std::ptrdiff_t at = slot + window_slot(static_cast<int>(i));
+        vst1_s16(sums + i * kWindowColumns, sum_window(plane, windows, at));
+    }
+}
+
+#else
+
+inline void sum_block(const std::uint8_t* /*plane*/, const Windows& /*windows*/, std::ptrdiff_t /*slot*/,
+                      std::int16_t* /*sums*/) {}
+
+#endif
+
+/// The sums of all columns of a plane, and of some more up to a whole block. The plane must be readable for a
+/// window from each `begin` on.
+inline void sum_plane(const std::uint8_t* plane, const Windows& windows, int count, std::int16_t* sums) {
+    for (std::ptrdiff_t slot = 0; slot < count; slot += kWindowBlock) {
+        sum_block(plane, windows, slot, sums + slot * kWindowColumns);
+    }
+}
+
+}  // namespace detail
+}  // namespace EV_ISA
+}  // namespace ev
