@@ -14,27 +14,28 @@ import cv2
 import numpy as np
 from case import Case, Contender, Row
 from command import main
-from image_peers import as_half, cv2_blob, cv2_letterbox, numpy_tensor
+from image import rows_read
+from image_peers import as_half, cv2_blob, cv2_letterbox, cv2_split, numpy_tensor
 from inputs import nv12, photograph
 from tolerance import AS_FLOAT16, HALF, SAME_PIXELS, SCALED_PIXELS, apart_on_average
 
 from edgevision.geometry import Placement, place_image
 from edgevision.ops.color import yuv_to_bgr
-from edgevision.ops.image import PixelMap, image_to_tensor
+from edgevision.ops.yuv_tensor import yuv_to_tensor
 
 __all__ = ["ROWS"]
 
 OWN = "edgevision, float32"
+CODES = {
+    "nv12": cv2.COLOR_YUV2BGR_NV12,
+    "i420": cv2.COLOR_YUV2BGR_I420,
+    "yuyv": cv2.COLOR_YUV2BGR_YUY2,
+}
+"""cv2's codes of the formats."""
+
 SMALL_FIRST = apart_on_average(
     0.02, "chroma interpolated, and clipped to 0-255 after the resize instead of before"
 )
-
-
-def nv12_to_tensor(
-    frame: np.ndarray, placement: Placement, out: np.ndarray, pixels: PixelMap, buffer: np.ndarray
-) -> np.ndarray:
-    """Our way from an NV12 frame to the tensor; `buffer` holds the BGR pixels in between."""
-    return image_to_tensor(yuv_to_bgr(frame, "nv12", out=buffer), placement, out, pixels=pixels)
 
 
 def _sizes(small: bool, *sides: int) -> tuple[int, ...]:
@@ -42,41 +43,56 @@ def _sizes(small: bool, *sides: int) -> tuple[int, ...]:
     return tuple(side // 20 * 2 if small else side for side in sides)
 
 
-def _ours(frame: np.ndarray, placement: Placement, dtype: Any) -> tuple[Callable[[], np.ndarray], np.ndarray]:
-    out, buffer = np.empty((3, *placement.canvas_hw), dtype), np.empty((*placement.image_hw, 3), np.uint8)
-    pixels = PixelMap()
-    return lambda: nv12_to_tensor(frame, placement, out, pixels, buffer), out
+def _ours(
+    frame: np.ndarray, format: str, placement: Placement, dtype: Any
+) -> tuple[Callable[[], np.ndarray], np.ndarray]:
+    """Our call and the tensor that it writes."""
+    out = np.empty((3, *placement.canvas_hw), dtype)
+    return lambda: yuv_to_tensor(frame, format, placement, out), out
 
 
-def tensor(dtype: Any, height: int = 1080, width: int = 1920) -> Callable[[bool], Case]:
-    """An NV12 frame letterboxed into 640x640 NCHW RGB, 0-1."""
+def tensor(
+    format: str, dtype: Any = np.float32, height: int = 1080, width: int = 1920
+) -> Callable[[bool], Case]:
+    """A frame letterboxed into 640x640 NCHW RGB, 0-1."""
 
     def make(small: bool) -> Case:
         rows, columns, side = _sizes(small, height, width, 640)
-        frame = nv12(photograph(rows, columns))
+        frame = _frame(photograph(rows, columns), format)
         placement = place_image((rows, columns), (side, side))
-        ours, out = _ours(frame, placement, dtype)
-        # INTER_LINEAR reads at most two rows for each of the result, the chroma plane one for each two of them.
-        read = int(min(rows, 2 * placement.resized_hw[0]) * columns * 1.5)
+        ours, out = _ours(frame, format, placement, dtype)
         bgr = np.empty((rows, columns, 3), np.uint8)
-        letterboxed = cv2_letterbox(lambda: cv2.cvtColor(frame, cv2.COLOR_YUV2BGR_NV12, bgr), placement)
+        letterboxed = cv2_letterbox(lambda: cv2.cvtColor(frame, CODES[format], bgr), placement)
         blob, arrays = cv2_blob(letterboxed), numpy_tensor(letterboxed)
+        planes = cv2_split(letterboxed, np.empty(out.shape, np.float32))
+        moved = _bytes_to_move(placement, format) + out.nbytes
         if dtype == np.float16:
-            others: tuple[Contender, ...] = (
-                Contender(OWN, _ours(frame, placement, np.float32)[0], AS_FLOAT16, "own"),
+            others = [
+                Contender(OWN, _ours(frame, format, placement, np.float32)[0], AS_FLOAT16, "own"),
                 Contender("cvtColor + blobFromImage + torch", as_half(blob), HALF),
-                Contender("cvtColor + NumPy + torch", as_half(arrays), HALF),
-            )
+                Contender("cvtColor + cv2.split + torch", as_half(planes), HALF),
+            ]
         else:
-            small_first = _planes_first(frame, placement)
-            others = (
+            others = [
                 Contender("cvtColor + blobFromImage", blob, SCALED_PIXELS),
                 Contender("cvtColor + NumPy", arrays, SCALED_PIXELS),
-                Contender("planes resized, then cvtColor", small_first, SMALL_FIRST, "variant"),
-            )
-        return Case(ours, others, read + out.nbytes)
+                Contender("cvtColor + cv2.split + NumPy", planes, SCALED_PIXELS),
+            ]
+        if dtype == np.float32 and format == "nv12":
+            small_first = _planes_first(frame, placement)
+            others.append(Contender("planes resized, then cvtColor", small_first, SMALL_FIRST, "variant"))
+        return Case(ours, tuple(others), moved)
 
     return make
+
+
+def _bytes_to_move(placement: Placement, format: str) -> int:
+    """The frame's bytes that the tensor depends on."""
+    luma = rows_read(placement.image_hw[0], placement.resized_hw[0])
+    columns = placement.image_hw[1]
+    if format == "yuyv":
+        return 2 * columns * len(luma)
+    return columns * (len(luma) + len({row // 2 for row in luma}))
 
 
 def _planes_first(frame: np.ndarray, placement: Placement) -> Callable[[], np.ndarray]:
@@ -94,14 +110,14 @@ def _planes_first(frame: np.ndarray, placement: Placement) -> Callable[[], np.nd
     return cv2_blob(cv2_letterbox(small, unchanged))
 
 
-def pixels(format: str, code: int) -> Callable[[bool], Case]:
+def pixels(format: str) -> Callable[[bool], Case]:
     """A 1080p frame to BGR pixels."""
 
     def make(small: bool) -> Case:
         rows, columns = _sizes(small, 1080, 1920)
         frame = _frame(photograph(rows, columns), format)
         out, other = np.empty((rows, columns, 3), np.uint8), np.empty((rows, columns, 3), np.uint8)
-        peer = Contender("cv2.cvtColor", lambda: cv2.cvtColor(frame, code, other), SAME_PIXELS)
+        peer = Contender("cv2.cvtColor", lambda: cv2.cvtColor(frame, CODES[format], other), SAME_PIXELS)
         return Case(lambda: yuv_to_bgr(frame, format, out=out), (peer,), frame.nbytes + out.nbytes)
 
     return make
@@ -116,15 +132,17 @@ def _frame(bgr: np.ndarray, format: str) -> np.ndarray:
 
 ROWS = (
     # What a Jetson's decoder and most camera pipelines deliver.
-    Row("nv12_1080p_tensor", "NV12 1080p -> 640x640 float32 NCHW", 5, tensor(np.float32)),
-    Row("nv12_1080p_tensor_float16", "NV12 1080p -> 640x640 float16", 1, tensor(np.float16), OWN),
-    Row("nv12_720p_tensor", "NV12 720p -> 640x640 float32 NCHW", None, tensor(np.float32, 720, 1280)),
-    # For whoever draws on the frame, too.
-    Row("nv12_1080p_bgr", "NV12 1080p -> BGR", None, pixels("nv12", cv2.COLOR_YUV2BGR_NV12)),
+    Row("nv12_1080p_tensor", "NV12 1080p -> 640x640 float32 NCHW", 5, tensor("nv12")),
+    Row("nv12_1080p_tensor_float16", "NV12 1080p -> 640x640 float16", 1, tensor("nv12", np.float16), OWN),
+    Row("nv12_720p_tensor", "NV12 720p -> 640x640 float32 NCHW", None, tensor("nv12", np.float32, 720, 1280)),
     # Software decoders.
-    Row("i420_1080p_bgr", "I420 1080p -> BGR", None, pixels("i420", cv2.COLOR_YUV2BGR_I420)),
+    Row("i420_1080p_tensor", "I420 1080p -> 640x640 float32 NCHW", None, tensor("i420")),
     # USB cameras.
-    Row("yuyv_1080p_bgr", "YUYV 1080p -> BGR", None, pixels("yuyv", cv2.COLOR_YUV2BGR_YUY2)),
+    Row("yuyv_1080p_tensor", "YUYV 1080p -> 640x640 float32 NCHW", None, tensor("yuyv")),
+    # For whoever draws on the frame, too.
+    Row("nv12_1080p_bgr", "NV12 1080p -> BGR", None, pixels("nv12")),
+    Row("i420_1080p_bgr", "I420 1080p -> BGR", None, pixels("i420")),
+    Row("yuyv_1080p_bgr", "YUYV 1080p -> BGR", None, pixels("yuyv")),
 )
 
 

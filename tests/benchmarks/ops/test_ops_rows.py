@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+import numpy as np
 import pytest
 
 for library in (
@@ -37,3 +38,30 @@ def test_everybody_computes_what_ours_does(row: Any) -> None:
     assert case.moved_bytes > 0
     assert len(distances) == len(case.others) >= 1
     assert row.rival in ("", *distances)
+
+
+LINEAR = [
+    # rows, resized, the rows read
+    pytest.param(9, 3, [1, 4, 7], id="a-third-hits-the-middle"),
+    pytest.param(8, 4, [0, 1, 2, 3, 4, 5, 6, 7], id="a-half-needs-all"),
+    pytest.param(10, 2, [2, 7], id="a-fifth"),
+    pytest.param(12, 3, [1, 2, 5, 6, 9, 10], id="a-quarter"),
+    pytest.param(3, 3, [0, 1, 2], id="as-it-is"),
+    pytest.param(2, 5, [0, 1], id="enlarged"),
+    pytest.param(1, 4, [0], id="one-row"),
+]
+
+
+@pytest.mark.parametrize(("rows", "resized", "read"), LINEAR)
+def test_the_limit_counts_the_rows_that_matter(rows: int, resized: int, read: list[int]) -> None:
+    module: Any = importlib.import_module("image")
+    assert module.rows_read(rows, resized) == read
+    # cv2 agrees: changing a row changes the result exactly where it is read.
+    cv2: Any = pytest.importorskip("cv2", reason="opencv is not installed")
+    column = np.zeros((rows, 1), np.float32)
+    changed = []
+    for row in range(rows):
+        column[:], column[row] = 0, 1
+        if cv2.resize(column, (1, resized), interpolation=cv2.INTER_LINEAR).any():
+            changed.append(row)
+    assert changed == read
