@@ -12,16 +12,18 @@ export EDGEVISION_REQUIRE_NATIVE ?= $(CAN_BUILD)
 
 NATIVE := $(wildcard cpp_ext/CMakeLists.txt cpp_ext/include/ev/*.h cpp_ext/src/*/*)
 
-.PHONY: help demo test lint format stub train-demo clean
+.PHONY: help demo test test-aarch64 fuzz lint format stub train-demo clean
 
 help:
-	@echo "make demo        detect parts on a synthetic conveyor: a table, a picture, a video"
-	@echo "make test        every test, PyTorch comparisons included"
-	@echo "make lint        ruff, mypy, clang-format, clang-tidy"
-	@echo "make format      let ruff and clang-format rewrite the sources"
-	@echo "make stub        write edgevision/_native.pyi again from the built extension"
-	@echo "make train-demo  train the demo's models again"
-	@echo "make clean       remove environments and builds"
+	@echo "make demo          detect parts on a synthetic conveyor: a table, a picture, a video"
+	@echo "make test          every test, PyTorch comparisons included"
+	@echo "make test-aarch64  the kernels' own C++ tests, cross-compiled and run under qemu"
+	@echo "make fuzz          random inputs through every instruction set (FUZZ_RUNS, FUZZ_SEED; clang)"
+	@echo "make lint          ruff, mypy, clang-format, clang-tidy"
+	@echo "make format        let ruff and clang-format rewrite the sources"
+	@echo "make stub          write edgevision/_native.pyi again from the built extension"
+	@echo "make train-demo    train the demo's models again"
+	@echo "make clean         remove environments and builds"
 
 define new_venv
 @echo "making $(1) (once; again only when pyproject.toml or the C++ sources change)"
@@ -52,7 +54,23 @@ demo: .venv/demo/.done
 test: .venv/test/.done
 	@PATH="$(CURDIR)/.venv/test/bin:$$PATH" EDGEVISION_REQUIRE_ALL=1 .venv/test/bin/python -m pytest $(PYTEST_FLAGS)
 
-CPP_SOURCES := $(wildcard cpp_ext/include/ev/*.h cpp_ext/src/*/*.h cpp_ext/src/*/*.cpp cpp_ext/tests/*.h cpp_ext/tests/*.cpp)
+# Needs no Python and no network, only Debian's or Ubuntu's packages.
+AARCH64_TOOLS := cmake aarch64-linux-gnu-g++
+test-aarch64:
+	@for tool in $(AARCH64_TOOLS); do command -v $$tool > /dev/null || missing="$$missing $$tool"; done; \
+	command -v qemu-aarch64 > /dev/null || command -v qemu-aarch64-static > /dev/null || missing="$$missing qemu-aarch64"; \
+	test -z "$$missing" || { echo "missing:$$missing; apt-get install cmake g++-aarch64-linux-gnu qemu-user"; exit 1; }
+	@cmake -S cpp_ext -B build/aarch64 -DCMAKE_TOOLCHAIN_FILE=cmake/aarch64.cmake -DEDGEVISION_PYTHON=OFF \
+		-DEDGEVISION_NATIVE_TESTS=ON -DEDGEVISION_WERROR=ON
+	@cmake --build build/aarch64 --parallel
+	@ctest --test-dir build/aarch64 --output-on-failure
+
+FUZZ_RUNS ?= 20000
+FUZZ_SEED ?= 1
+fuzz:
+	@$(PYTHON) cpp_ext/fuzz/record.py --runs $(FUZZ_RUNS) --seed $(FUZZ_SEED)
+
+CPP_SOURCES := $(wildcard cpp_ext/include/ev/*.h cpp_ext/src/*/*.h cpp_ext/src/*/*.cpp cpp_ext/tests/*.h cpp_ext/tests/*.cpp cpp_ext/fuzz/*.h cpp_ext/fuzz/*.cpp)
 
 lint: .venv/lint/.done
 	@mkdir -p build
@@ -63,7 +81,7 @@ lint: .venv/lint/.done
 	@PATH="$(CURDIR)/.venv/lint/bin:$$PATH" cmake -S cpp_ext -B build/lint -DEDGEVISION_WERROR=ON \
 		-DEDGEVISION_NATIVE_TESTS=ON -DCMAKE_EXPORT_COMPILE_COMMANDS=ON \
 		-DPython_EXECUTABLE=$(CURDIR)/.venv/lint/bin/python > build/lint.log 2>&1 || { cat build/lint.log; exit 1; }
-	.venv/lint/bin/clang-tidy --quiet -p build/lint $(wildcard cpp_ext/src/kernels/*.cpp cpp_ext/tests/*.cpp)
+	.venv/lint/bin/clang-tidy --quiet -p build/lint $(wildcard cpp_ext/src/kernels/*.cpp cpp_ext/tests/*.cpp cpp_ext/fuzz/*.cpp)
 
 format: .venv/lint/.done
 	.venv/lint/bin/ruff check --fix .

@@ -1,0 +1,81 @@
+// Jobs of write_image: every filter, element type, layout, placement and order of channels.
+#pragma once
+
+#include "agree.h"
+#include "bytes.h"
+#include "layout.h"
+#include "memory.h"
+
+namespace ev::fuzz {
+
+/// All of a job but where its pixels come from and go.
+inline ev::ImageJob choose_job(Bytes& bytes, int image_channels) {
+    ev::ImageJob job{};
+    job.filter = static_cast<ev::Filter>(bytes.between(0, 3));
+    job.to_gray = image_channels >= 3 && bytes.between(0, 3) == 0;
+    job.out.channels = !job.to_gray && bytes.flag() ? 3 : 1;
+    job.out.element = static_cast<ev::Element>(bytes.between(0, 2));
+    job.out.height = bytes.size(1, 12, 40);
+    job.out.width = bytes.size(1, 24, 150);
+    job.resized_height = bytes.size(1, 16, 48);
+    job.resized_width = bytes.size(1, 24, 160);
+    job.offset_y = bytes.between(-20, 20);
+    job.offset_x = bytes.between(-40, 40);
+    for (int& channel : job.order) channel = bytes.between(0, image_channels - 1);
+    return job;
+}
+
+/// Any elements, or pixels times a factor, which kernels may compute instead of looking them up.
+template <class T>
+void fill_table(Bytes& bytes, T* table, std::size_t channels) {
+    bytes.fill(reinterpret_cast<std::uint8_t*>(table), channels * 256 * sizeof(T));
+    if (bytes.flag()) return;
+    const double factor = bytes.flag() ? 1.0 / 255.0 : static_cast<double>(bytes.fraction());
+    for (std::size_t i = 0; i < channels * 256; ++i) {
+        const auto pixel = static_cast<std::uint32_t>(i % 256);
+        if (sizeof(T) == 4) {
+            table[i] = static_cast<T>(bits_of(static_cast<float>(pixel * factor)));
+        } else {
+            table[i] = static_cast<T>(pixel);  // a half's smallest subnormals: this many times 2^-24
+        }
+    }
+}
+
+template <class T>
+void run_typed_image(Bytes& bytes, ev::ImageJob& job) {
+    const auto channels = static_cast<std::size_t>(job.out.channels);
+    T* table = memory.take<T>(channels * 256, static_cast<std::size_t>(bytes.between(0, 3)));
+    fill_table(bytes, table, channels);
+    T* pad = memory.take<T>(channels);
+    bytes.fill(reinterpret_cast<std::uint8_t*>(pad), channels * sizeof(T));
+    const Layout out = choose_layout(bytes, {job.out.channels, job.out.height, job.out.width});
+    const auto shift = static_cast<std::size_t>(bytes.between(0, 15));
+    job.table = table;
+    job.pad = pad;
+    job.out.channel_stride = out.stride[0];
+    job.out.row_stride = out.stride[1];
+    job.out.pixel_stride = out.stride[2];
+    agree([&](Results& results) {
+        T* tensor = memory.take<T>(out.span, shift);
+        job.out.data = tensor + out.first;
+        ev::kernels().write_image(job, memory.scratch(ev::kernels().image_scratch_size(job)));
+        add_elements(results, out, tensor);
+    });
+}
+
+/// Runs a job whose image is there.
+inline void run_image(Bytes& bytes, ev::ImageJob& job) {
+    switch (job.out.element) {
+        case ev::Element::u8:
+            run_typed_image<std::uint8_t>(bytes, job);
+            break;
+        case ev::Element::f16:
+            run_typed_image<std::uint16_t>(bytes, job);
+            break;
+        case ev::Element::f32:
+            run_typed_image<std::uint32_t>(bytes, job);
+            break;
+    }
+}
+
+}  // namespace ev::fuzz
