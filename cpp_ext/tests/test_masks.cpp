@@ -178,15 +178,46 @@ void test_upsample() {
     }
 }
 
+/// Every pixel, from a map with these strides, or with columns backwards.
+template <class L>
+void check_resize(Size source, Size target, const ev::Roi& roi, bool backwards) {
+    const std::ptrdiff_t row_stride = source.width;
+    std::vector<L> map(static_cast<std::size_t>(source.height * row_stride));
+    for (std::size_t i = 0; i < map.size(); ++i) map[i] = static_cast<L>(i * 7919 % 251);
+    const L* first = map.data() + (backwards ? source.width - 1 : 0);
+    const std::ptrdiff_t column_stride = backwards ? -1 : 1;
+    std::vector<L> out(static_cast<std::size_t>(target.height) * static_cast<std::size_t>(target.width), 99);
+    const ev::LabelView<L> labels{out.data(), target.height, target.width, target.width};
+    const std::size_t size = ev::kernels().resize_scratch_size(labels);
+    std::vector<std::byte> scratch(size + 63);
+    void* start = scratch.data();
+    std::size_t space = scratch.size();
+    ev::kernels().resize_labels(first, source.height, source.width, row_stride, column_stride, roi, labels,
+                                static_cast<std::byte*>(std::align(64, size, start, space)));
+    for (std::int32_t y = 0; y < target.height; ++y) {
+        const std::int32_t row = ev::nearest_source(y, roi.y, roi.height, target.height, source.height);
+        for (std::int32_t x = 0; x < target.width; ++x) {
+            const std::int32_t column = ev::nearest_source(x, roi.x, roi.width, target.width, source.width);
+            CHECK(out[static_cast<std::size_t>(std::ptrdiff_t{y} * target.width + x)] ==
+                  first[row * row_stride + column * column_stride]);
+        }
+    }
+}
+
 void test_resize_labels() {
-    const std::vector<std::uint8_t> map{1, 2, 3, 4, 5, 6};
-    std::vector<std::uint8_t> out(24);
-    std::vector<std::int32_t> columns(6);
-    ev::kernels().resize_labels(map.data(), 2, 3, 3, 1, ev::Roi{0.0, 0.0, 2.0, 3.0},
-                                ev::LabelView<std::uint8_t>{out.data(), 4, 6, 6}, columns.data());
-    const std::vector<std::uint8_t> expected{1, 1, 2, 2, 3, 3, 1, 1, 2, 2, 3, 3,
-                                             4, 4, 5, 5, 6, 6, 4, 4, 5, 5, 6, 6};
-    CHECK(out == expected);
+    const Size sizes[] = {{1, 1}, {3, 2}, {2, 15}, {5, 16}, {4, 17}, {3, 33}, {7, 97}};
+    for (const Size source : sizes) {
+        for (const Size target : sizes) {
+            const ev::Roi whole{0.0, 0.0, static_cast<double>(source.height),
+                                static_cast<double>(source.width)};
+            for (const ev::Roi& roi : {whole, ev::Roi{-1.5, 0.7, 4.2, 9.9}, ev::Roi{0.2, -5.0, 2.0, 90.5}}) {
+                check_resize<std::uint8_t>(source, target, roi, false);
+                check_resize<std::uint8_t>(source, target, roi, true);
+                check_resize<std::int32_t>(source, target, roi, false);
+                check_resize<std::int64_t>(source, target, roi, false);
+            }
+        }
+    }
 }
 
 }  // namespace

@@ -56,6 +56,8 @@ struct Overloads : Slot<Functions>... {
     KERNEL(upsample_argmax, &ev::upsample_argmax<float, std::uint8_t>,                                      \
            &ev::upsample_argmax<float, std::int32_t>, &ev::upsample_argmax<Half, std::uint8_t>,             \
            &ev::upsample_argmax<Half, std::int32_t>)                                                        \
+    KERNEL(resize_scratch_size, &ev::resize_scratch_size<std::uint8_t>,                                     \
+           &ev::resize_scratch_size<std::int32_t>, &ev::resize_scratch_size<std::int64_t>)                  \
     KERNEL(resize_labels, &ev::resize_labels<std::uint8_t>, &ev::resize_labels<std::int32_t>,               \
            &ev::resize_labels<std::int64_t>)                                                                \
     KERNEL(column_plan_size, &ev::column_plan_size<2>, &ev::column_plan_size<4>)                            \

@@ -96,12 +96,15 @@ template <class T, class L>
 void upsample_argmax(const LogitsView<T>& logits, const Roi& roi, const LabelView<L>& labels,
                      std::int32_t begin, std::int32_t end, std::byte* scratch);
 
-/// Nearest-neighbour resize of a (height, width) map of labels, strides in elements. `columns` is scratch of
-/// labels.width entries.
+/// Bytes of scratch, aligned to 64, for resize_labels.
+template <class L>
+std::size_t resize_scratch_size(const LabelView<L>& labels);
+
+/// Nearest-neighbour resize of a (height, width) map of labels, strides in elements.
 template <class L>
 void resize_labels(const L* map, std::int32_t height, std::int32_t width, std::ptrdiff_t row_stride,
                    std::ptrdiff_t column_stride, const Roi& roi, const LabelView<L>& labels,
-                   std::int32_t* columns);
+                   std::byte* scratch);
 
 }  // namespace EV_ISA
 

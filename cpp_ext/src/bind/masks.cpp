@@ -84,10 +84,10 @@ void resize(const ReadArray& map, const Roi& roi, const WriteArray& out) {
     const std::int32_t width = side(map.shape(1), kMapMessage);
     const auto* from = static_cast<const L*>(map.data());
     nb::gil_scoped_release released;
-    auto* columns = reinterpret_cast<std::int32_t*>(
-        mask_scratch.reserve(static_cast<std::size_t>(labels.width) * sizeof(std::int32_t)));
+    std::byte* scratch = mask_scratch.reserve(kernels().resize_scratch_size(labels));
     kernels().resize_labels(from, height, width, static_cast<std::ptrdiff_t>(map.stride(0)),
-                            static_cast<std::ptrdiff_t>(map.stride(1)), roi, labels, columns);
+                            static_cast<std::ptrdiff_t>(map.stride(1)), roi, labels, scratch);
+    mask_scratch.trim();
 }
 
 void resize_labels_array(const ReadArray& map, double roi_y, double roi_x, double roi_height,
