@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "ev/masks_binary.h"
-#include "lanes.h"
+#include "float_lanes.h"
 #include "scratch.h"
 
 namespace ev {
@@ -10,7 +10,7 @@ inline namespace EV_ISA {
 
 template <int K>
 std::size_t column_plan_size(const Taps<K>*, std::int32_t size, std::int32_t source_size) {
-    const auto padded = static_cast<std::size_t>(size) + kLanes;
+    const auto padded = static_cast<std::size_t>(size) + kFloatLanes;
     const auto sources = static_cast<std::size_t>(source_size) + 1;
     return K * (ScratchArena::size_of<std::int32_t>(padded) + ScratchArena::size_of<float>(padded)) +
            ScratchArena::size_of<std::int32_t>(padded) + 2 * ScratchArena::size_of<std::int32_t>(sources);
@@ -20,7 +20,7 @@ template <int K>
 ColumnPlan<K> plan_columns(const Taps<K>* columns, std::int32_t size, std::int32_t source_size,
                            std::byte* memory) {
     ScratchArena arena(memory);
-    const auto padded = static_cast<std::size_t>(size) + kLanes;  // vectors may begin at any column
+    const auto padded = static_cast<std::size_t>(size) + kFloatLanes;  // vectors may begin at any column
     const auto sources = static_cast<std::size_t>(source_size) + 1;
     ColumnPlan<K> plan{};
     plan.size = size;
@@ -32,8 +32,8 @@ ColumnPlan<K> plan_columns(const Taps<K>* columns, std::int32_t size, std::int32
             index[x] = columns[x].index[k];
             weight[x] = columns[x].weight[k];
         }
-        std::fill_n(index + size, kLanes, 0);
-        std::fill_n(weight + size, kLanes, 0.0F);
+        std::fill_n(index + size, kFloatLanes, 0);
+        std::fill_n(weight + size, kFloatLanes, 0.0F);
         plan.index[k] = index;
         plan.weight[k] = weight;
     }

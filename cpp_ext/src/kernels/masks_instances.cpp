@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "lanes.h"
+#include "float_lanes.h"
 #include "scratch.h"
 
 namespace ev {
@@ -38,14 +38,14 @@ Range pixels_reading(const Taps<K>* taps, std::int32_t size, const Range& source
 // Rows whose sums are built up side by side, to hide how long an addition takes.
 constexpr std::int32_t kRowBlock = 4;
 
-/// The sums of kLanes columns, or of `count` where there are fewer, in R rows.
+/// The sums of kFloatLanes columns, or of `count` where there are fewer, in R rows.
 template <int R, bool Whole, class T>
 void sum_block(const PrototypeView<T>& prototypes, const float* coefficients, const T* first,
                std::int32_t count, float* sums, std::ptrdiff_t stride) {
-    Lanes totals[R];
+    FloatLanes totals[R];
     for (int r = 0; r < R; ++r) totals[r] = fill_lanes(0.0F);
     for (std::int32_t m = 0; m < prototypes.count; ++m, first += prototypes.map_stride) {
-        const Lanes weight = fill_lanes(coefficients[m]);
+        const FloatLanes weight = fill_lanes(coefficients[m]);
         for (int r = 0; r < R; ++r) {
             const T* from = first + r * prototypes.row_stride;
             totals[r] = totals[r] + weight * (Whole ? load_lanes(from) : load_lanes(from, count));
@@ -64,13 +64,13 @@ void sum_block(const PrototypeView<T>& prototypes, const float* coefficients, co
 template <int R, class T>
 void sum_rows(const PrototypeView<T>& prototypes, const float* coefficients, const T* first,
               std::int32_t width, float* sums, std::ptrdiff_t stride) {
-    if (width < kLanes) {
+    if (width < kFloatLanes) {
         sum_block<R, false>(prototypes, coefficients, first, width, sums, stride);
         return;
     }
-    for (std::int32_t x = 0; x < width; x += kLanes) {
-        const std::int32_t at = std::min(x, width - kLanes);
-        sum_block<R, true>(prototypes, coefficients, first + at, kLanes, sums + at, stride);
+    for (std::int32_t x = 0; x < width; x += kFloatLanes) {
+        const std::int32_t at = std::min(x, width - kFloatLanes);
+        sum_block<R, true>(prototypes, coefficients, first + at, kFloatLanes, sums + at, stride);
     }
 }
 
