@@ -89,6 +89,19 @@ void check_scan(const ev::OutputView<T>& output, std::int32_t classes, bool mult
     }
 }
 
+/// Every half but +infinity, which is above any confidence and yet no score.
+void test_scan_of_every_half() {
+    std::vector<ev::Half> data(std::size_t{5} * 65536);
+    for (std::size_t bits = 0; bits < 65536; ++bits) {
+        data[4 * 65536 + bits].bits = bits == 0x7c00 ? std::uint16_t{0} : static_cast<std::uint16_t>(bits);
+    }
+    for (const float confidence : {0.0F, 1e-9F, 0.001F, 0.25F, 1.0F}) {
+        for (const bool multi_label : {false, true}) {
+            check_scan(channels_first(data, 5), 1, multi_label, confidence);
+        }
+    }
+}
+
 void test_scan() {
     Random random;
     for (const std::int64_t anchors : {0, 1, 3, 511, 512, 1025}) {
@@ -272,6 +285,7 @@ void test_to_image_clips() {
 }  // namespace
 
 void run() {
+    test_scan_of_every_half();
     test_scan();
     test_scan_leaves_out_what_is_no_number();
     test_gather();

@@ -17,8 +17,21 @@ constexpr std::int64_t kBlock = 512;
 // hit.
 constexpr std::int64_t kManyHits = 32;
 
+/// What the scan compares. Confidences are at least 0, so that the order of negative scores does not matter.
 template <class T>
-using Key = typename Order<T>::Key;
+struct ScanOrder : Order<T> {};
+
+/// One addition: it moves the NaN bits above infinity's 0x7c00 round to negative numbers, and those of
+/// negative NaN to less than the key of 0.
+template <>
+struct ScanOrder<Half> {
+    using Key = std::int16_t;
+    static Key key(Half value) { return static_cast<Key>(value.bits + 0x3ff); }
+    static Key limit(float limit) { return static_cast<Key>(Order<Half>::limit(limit) + 0x3ff); }
+};
+
+template <class T>
+using Key = typename ScanOrder<T>::Key;
 
 /// best[i] = max(best[i], scores of every class), for `n` anchors that lie side by side.
 template <class T>
@@ -35,15 +48,15 @@ void max_over_classes(const T* first_row, std::ptrdiff_t row_stride, std::int32_
         const T* c = b + row_stride;
         const T* d = c + row_stride;
         for (std::int64_t i = 0; i < n; ++i) {
-            Key<T> value = better(Order<T>::key(a[i]), best[i]);
-            value = better(Order<T>::key(b[i]), value);
-            value = better(Order<T>::key(c[i]), value);
-            best[i] = better(Order<T>::key(d[i]), value);
+            Key<T> value = better(ScanOrder<T>::key(a[i]), best[i]);
+            value = better(ScanOrder<T>::key(b[i]), value);
+            value = better(ScanOrder<T>::key(c[i]), value);
+            best[i] = better(ScanOrder<T>::key(d[i]), value);
         }
     }
     for (; row < rows; ++row) {
         const T* a = first_row + row * row_stride;
-        for (std::int64_t i = 0; i < n; ++i) best[i] = better(Order<T>::key(a[i]), best[i]);
+        for (std::int64_t i = 0; i < n; ++i) best[i] = better(ScanOrder<T>::key(a[i]), best[i]);
     }
 }
 
@@ -51,7 +64,7 @@ void max_over_classes(const T* first_row, std::ptrdiff_t row_stride, std::int32_
 template <class T>
 std::int32_t find_class(const T* scores, std::ptrdiff_t stride, std::int32_t classes, Key<T> best) {
     std::int32_t id = 0;
-    while (id + 1 < classes && Order<T>::key(scores[id * stride]) != best) ++id;
+    while (id + 1 < classes && ScanOrder<T>::key(scores[id * stride]) != best) ++id;
     return id;
 }
 
@@ -61,7 +74,7 @@ void find_all_classes(const T* first_row, std::ptrdiff_t row_stride, std::int32_
                       const Key<T>* best, std::int32_t* ids) {
     for (std::int32_t row = rows - 1; row >= 0; --row) {
         const T* scores = first_row + row * row_stride;
-        for (std::int64_t i = 0; i < n; ++i) ids[i] = Order<T>::key(scores[i]) == best[i] ? row : ids[i];
+        for (std::int64_t i = 0; i < n; ++i) ids[i] = ScanOrder<T>::key(scores[i]) == best[i] ? row : ids[i];
     }
 }
 
@@ -74,13 +87,24 @@ void add_all_classes(const T* scores, std::ptrdiff_t stride, const DenseRule& ru
     }
 }
 
+/// The same where there is no objectness: few scores are above the confidence, and only those are converted.
+template <class T>
+void add_classes_above(const T* scores, std::ptrdiff_t stride, const DenseRule& rule, Key<T> limit,
+                       std::int64_t anchor, HitWriter* writer) {
+    for (std::int32_t id = 0; id < rule.num_classes; ++id) {
+        if (ScanOrder<T>::key(scores[id * stride]) > limit) {
+            writer->add(anchor, id, to_float(scores[id * stride]));
+        }
+    }
+}
+
 /// Anchors that lie side by side, as in (channels, anchors) outputs.
 template <class T>
 void scan_blocks(const OutputView<T>& output, const DenseRule& rule, std::int64_t begin, std::int64_t end,
                  HitWriter* writer) {
     alignas(64) Key<T> best[kBlock];
     alignas(64) std::int32_t ids[kBlock];
-    const Key<T> limit = Order<T>::limit(rule.confidence);
+    const Key<T> limit = ScanOrder<T>::limit(rule.confidence);
     const std::ptrdiff_t stride = output.channel_stride;
     for (std::int64_t start = begin; start < end; start += kBlock) {
         const std::int64_t n = std::min(kBlock, end - start);
@@ -95,7 +119,7 @@ void scan_blocks(const OutputView<T>& output, const DenseRule& rule, std::int64_
         for (std::int64_t i = 0; i < n; ++i) {
             if (!(best[i] > limit)) continue;
             if (rule.multi_label) {
-                add_all_classes(scores + i, stride, rule, 1.0F, start + i, writer);
+                add_classes_above(scores + i, stride, rule, limit, start + i, writer);
                 continue;
             }
             const std::int32_t id =
@@ -116,14 +140,14 @@ Key<T> max_of_row(const T* scores, std::ptrdiff_t stride, std::int32_t classes, 
         std::fill_n(lanes, 8, floor);
         for (; id + 8 <= classes; id += 8) {
             for (int lane = 0; lane < 8; ++lane) {
-                const Key<T> key = Order<T>::key(scores[id + lane]);
+                const Key<T> key = ScanOrder<T>::key(scores[id + lane]);
                 lanes[lane] = key > lanes[lane] ? key : lanes[lane];
             }
         }
         for (const Key<T> lane : lanes) best = lane > best ? lane : best;
     }
     for (; id < classes; ++id) {
-        const Key<T> key = Order<T>::key(scores[id * stride]);
+        const Key<T> key = ScanOrder<T>::key(scores[id * stride]);
         best = key > best ? key : best;
     }
     return best;
@@ -132,12 +156,12 @@ Key<T> max_of_row(const T* scores, std::ptrdiff_t stride, std::int32_t classes, 
 template <class T>
 void scan_anchors(const OutputView<T>& output, const DenseRule& rule, std::int64_t begin, std::int64_t end,
                   HitWriter* writer) {
-    const Key<T> limit = Order<T>::limit(rule.confidence);
+    const Key<T> limit = ScanOrder<T>::limit(rule.confidence);
     const std::ptrdiff_t stride = output.channel_stride;
     for (std::int64_t anchor = begin; anchor < end; ++anchor) {
         const T* scores = output.data + anchor * output.anchor_stride + rule.first_class * stride;
         if (rule.multi_label) {
-            add_all_classes(scores, stride, rule, 1.0F, anchor, writer);
+            add_classes_above(scores, stride, rule, limit, anchor, writer);
             continue;
         }
         const Key<T> best = max_of_row(scores, stride, rule.num_classes, limit);
