@@ -62,9 +62,10 @@ void run_resize(Bytes& bytes) {
     const auto shift = static_cast<std::size_t>(bytes.between(0, 15));
     agree([&](Results& results) {
         L* labels = memory.take<L>(out.span, shift);
-        auto* columns = memory.take<std::int32_t>(static_cast<std::size_t>(out.extent[2]));
+        const auto view = view_labels(out, labels);
+        std::byte* scratch = memory.scratch(ev::kernels().resize_scratch_size(view));
         ev::kernels().resize_labels(map + source.first, source.extent[1], source.extent[2], source.stride[1],
-                                    source.stride[2], roi, view_labels(out, labels), columns);
+                                    source.stride[2], roi, view, scratch);
         add_elements(results, out, labels);
     });
 }
