@@ -27,6 +27,7 @@ from edgevision.ops.image import (
     images_to_tensor,
 )
 from edgevision.ops.reference import image as reference
+from edgevision.ops.threads import get_num_threads, set_num_threads
 
 
 @pytest.fixture(params=IMPLEMENTATIONS)
@@ -239,6 +240,24 @@ def test_threads_do_not_disturb_each_other(write) -> None:
     for thread in threads:
         thread.join()
     assert failures == []
+
+
+@pytest.mark.skipif(native is None, reason="the native extension is not built")
+@pytest.mark.usefixtures("each_isa")
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("filter", FILTERS)
+def test_the_number_of_threads_changes_nothing(filter, dtype) -> None:
+    # Large enough for five parts; rows that no part divides evenly, and a border in the first and the last.
+    image, placement = noise(203, 307, 3), place_image((203, 307), (1001, 1021))
+    pixels, before = PixelMap(filter=filter, scale=1), get_num_threads()
+    outs = [np.full((3, 1001, 1021), 99, dtype) for _ in range(3)]
+    try:
+        for threads, out in zip((1, 2, 5), outs, strict=True):
+            set_num_threads(threads)
+            image_to_tensor(image, placement, out, pixels=pixels)
+    finally:
+        set_num_threads(before)
+    assert outs[0].tobytes() == outs[1].tobytes() == outs[2].tobytes()
 
 
 # ---- Native against reference ---------------------------------------------------------------------------------------
