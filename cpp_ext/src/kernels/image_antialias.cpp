@@ -121,23 +121,31 @@ void load_lanes(const ImageJob& job, const AntialiasScratch& s, int first, int c
     }
 }
 
+/// The horizontal pass of kLanes rows for all channels, so that each weight is loaded once.
+template <int Channels>
+void sum_columns(const AntialiasScratch& s, int width) {
+    const std::ptrdiff_t plane = s.span * kLanes;
+    for (int i = 0; i < width; ++i) {
+        const Taps taps = s.columns[i];
+        const std::int32_t* weights = s.weights_x + std::ptrdiff_t{i} * s.taps_x;
+        const std::uint8_t* pixels = s.lanes + std::ptrdiff_t{taps.first - s.columns[0].first} * kLanes;
+        LaneSums sums[Channels];
+        for (std::ptrdiff_t tap = 0; tap < taps.count; ++tap, pixels += kLanes) {
+            for (int c = 0; c < Channels; ++c) sums[c].add(pixels + c * plane, weights[tap]);
+        }
+        for (int c = 0; c < Channels; ++c) sums[c].store(s.pixels + (std::ptrdiff_t{c} * width + i) * kLanes);
+    }
+}
+
 /// The horizontal pass of source rows [y, y + count), at most kLanes, into the ring.
 void pass_lanes(const ImageJob& job, const AntialiasScratch& s, int width, int y, int count) {
     const int first = s.columns[0].first;
     const Taps last = s.columns[width - 1];
     load_lanes(job, s, first, last.first + last.count - first, y, count);
-    std::uint8_t* out = s.pixels;
-    for (int c = 0; c < job.out.channels; ++c) {
-        const std::uint8_t* lanes = s.lanes + std::ptrdiff_t{c} * s.span * kLanes;
-        for (int i = 0; i < width; ++i, out += kLanes) {
-            const Taps taps = s.columns[i];
-            const std::int32_t* weights = s.weights_x + std::ptrdiff_t{i} * s.taps_x;
-            const std::uint8_t* pixels = lanes + std::ptrdiff_t{taps.first - first} * kLanes;
-            LaneSums sums;
-            for (std::ptrdiff_t tap = 0; tap < taps.count; ++tap)
-                sums.add(pixels + tap * kLanes, weights[tap]);
-            sums.store(out);
-        }
+    if (job.out.channels == 1) {
+        sum_columns<1>(s, width);
+    } else {
+        sum_columns<3>(s, width);
     }
     const std::ptrdiff_t size = std::ptrdiff_t{width} * job.out.channels;
     for (std::ptrdiff_t at = 0; at < size; at += kLanes) {
@@ -149,9 +157,14 @@ void pass_lanes(const ImageJob& job, const AntialiasScratch& s, int width, int y
 
 /// The vertical pass of `count` pixels: rows [first, first + taps) of the ring, weighted.
 void pass_vertical(const AntialiasScratch& s, int first, int taps, int count) {
+    const int start = first % s.capacity;
+    const int before_wrap = std::min(taps, s.capacity - start);
     for (int at = 0; at < count; at += kLanes) {
         LaneSums sums;
-        for (int tap = 0; tap < taps; ++tap) sums.add(s.ring_row(first + tap) + at, s.weights_y[tap]);
+        const std::uint8_t* row = s.ring + static_cast<std::size_t>(start) * s.pitch + at;
+        for (int tap = 0; tap < before_wrap; ++tap, row += s.pitch) sums.add(row, s.weights_y[tap]);
+        row = s.ring + at;
+        for (int tap = before_wrap; tap < taps; ++tap, row += s.pitch) sums.add(row, s.weights_y[tap]);
         sums.store(s.row + at);
     }
 }
