@@ -68,7 +68,7 @@ constexpr int kYuvStep = 64;
 
 /// Bytes of each plane that a row of `width` pixels is converted into.
 EV_INLINE std::ptrdiff_t yuv_plane_size(int width) {
-    return (std::ptrdiff_t{width} + 2 * kYuvStep - 1) / kYuvStep * kYuvStep;
+    return (width + std::ptrdiff_t{2} * kYuvStep - 1) / kYuvStep * kYuvStep;
 }
 
 /// A frame on its way to (height, width, 3) pixels.

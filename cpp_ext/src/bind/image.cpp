@@ -135,9 +135,8 @@ void run(const ImageJob& job) {
 
     thread_local Scratch scratch;
     std::byte* memory = scratch.reserve(size * static_cast<std::size_t>(parts));
-    for_each_part(parts, [&](int at) {
-        table.write_image(part(at), memory + size * static_cast<std::size_t>(at));
-    });
+    for_each_part(parts,
+                  [&](int at) { table.write_image(part(at), memory + size * static_cast<std::size_t>(at)); });
     scratch.trim();
 }
 
