@@ -99,11 +99,11 @@ EV_INLINE void transpose_lanes(const std::uint8_t* rows, std::ptrdiff_t pitch,
 #if defined(__SSE2__)
     __m128i from[kLanes];
     __m128i to[kLanes];
-    for (int i = 0; i < kLanes; ++i)
+    for (std::ptrdiff_t i = 0; i < kLanes; ++i)
         from[i] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows + i * pitch));
     // Row i and row i + 8, byte by byte: after four rounds the bytes of a column stand together.
     for (int round = 0; round < 4; ++round) {
-        for (int i = 0; i < kLanes / 2; ++i) {
+        for (std::ptrdiff_t i = 0; i < kLanes / 2; ++i) {
             to[2 * i] = _mm_unpacklo_epi8(from[i], from[i + kLanes / 2]);
             to[2 * i + 1] = _mm_unpackhi_epi8(from[i], from[i + kLanes / 2]);
         }

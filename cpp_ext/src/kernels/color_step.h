@@ -122,7 +122,7 @@ class ColorStep {
                  std::uint8_t* out_red) const {
         std::int32_t even[kYuvStep / 2];
         std::int32_t odd[kYuvStep / 2];
-        for (int i = 0; i < kYuvStep / 2; ++i) {
+        for (std::ptrdiff_t i = 0; i < kYuvStep / 2; ++i) {
             even[i] = luma_term(coefficients_, y[2 * i]);
             odd[i] = luma_term(coefficients_, y[2 * i + 1]);
         }
@@ -134,7 +134,7 @@ class ColorStep {
   private:
     static void add(const std::int32_t* even, const std::int32_t* odd, const std::int32_t* chroma,
                     std::uint8_t* out) {
-        for (int i = 0; i < kYuvStep / 2; ++i) {
+        for (std::ptrdiff_t i = 0; i < kYuvStep / 2; ++i) {
             out[2 * i] = yuv_channel(even[i], chroma[i]);
             out[2 * i + 1] = yuv_channel(odd[i], chroma[i]);
         }

@@ -101,7 +101,7 @@ EV_INLINE void interleave_step(const std::uint8_t* first, const std::uint8_t* se
 
 EV_INLINE void interleave_step(const std::uint8_t* first, const std::uint8_t* second,
                                const std::uint8_t* third, std::uint8_t* out) {
-    for (int i = 0; i < kInterleaveStep; ++i) {
+    for (std::ptrdiff_t i = 0; i < kInterleaveStep; ++i) {
         out[3 * i] = first[i];
         out[3 * i + 1] = second[i];
         out[3 * i + 2] = third[i];
@@ -120,7 +120,7 @@ EV_INLINE void interleave(const std::uint8_t* first, const std::uint8_t* second,
     if (i == count) return;
     std::uint8_t rest[3 * kInterleaveStep];
     interleave_step(first + i, second + i, third + i, rest);
-    std::memcpy(out + std::ptrdiff_t{3} * i, rest, static_cast<std::size_t>(3 * (count - i)));
+    std::memcpy(out + std::ptrdiff_t{3} * i, rest, 3 * static_cast<std::size_t>(count - i));
 }
 
 }  // namespace detail
