@@ -176,6 +176,7 @@ void test_queries() {
     const std::size_t count = ev::kernels().scan_sigmoid(view, 0.5F, all, 40, keys.data(), hits.data());
     CHECK(count == 40);
     for (std::size_t i = 1; i < count; ++i) CHECK(hits[i - 1].score >= hits[i].score);
+    CHECK(ev::kernels().scan_sigmoid(view, 0.0F, all, 0, keys.data(), hits.data()) == 0);
     CHECK(ev::kernels().scan_softmax(view, 0.0F, all, hits.data()) == 9);
     CHECK(ev::kernels().scan_softmax(view, 1.0F, all, hits.data()) == 0);
 }

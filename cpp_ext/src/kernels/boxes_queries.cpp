@@ -104,6 +104,7 @@ std::size_t scan_softmax(const OutputView<T>& logits, float confidence, const Cl
 template <class T>
 std::size_t scan_sigmoid(const OutputView<T>& logits, float confidence, const ClassFilter& filter,
                          std::int64_t top_k, std::uint64_t* keys, Hit* hits) {
+    if (top_k == 0) return 0;  // BestKeys keeps one at least
     // Only logits near or above the confidence's own are worth a key. 1e-6 is 16 units in the last place of
     // 1: more than what sigmoid_f32 rounds.
     const double lowered = static_cast<double>(confidence) - 1e-6;
