@@ -85,7 +85,7 @@ class Memory {
         std::size_t begin, end;
     };
 
-    static constexpr std::size_t kSize = std::size_t{1} << 22;
+    static constexpr std::size_t kSize = std::size_t{1} << 24;
     static constexpr std::size_t kGap = 128;  // twice the widest register
     static constexpr std::uint8_t kGuard = 0xc3;
 
