@@ -93,7 +93,8 @@ void check_scan(const ev::OutputView<T>& output, std::int32_t classes, bool mult
 void test_scan_of_every_half() {
     std::vector<ev::Half> data(std::size_t{5} * 65536);
     for (std::size_t bits = 0; bits < 65536; ++bits) {
-        data[4 * 65536 + bits].bits = bits == 0x7c00 ? std::uint16_t{0} : static_cast<std::uint16_t>(bits);
+        data[std::size_t{4} * 65536 + bits].bits =
+            bits == 0x7c00 ? std::uint16_t{0} : static_cast<std::uint16_t>(bits);
     }
     for (const float confidence : {0.0F, 1e-9F, 0.001F, 0.25F, 1.0F}) {
         for (const bool multi_label : {false, true}) {

@@ -36,6 +36,7 @@ void test_many_callers() {
     ev::set_num_threads(4);
     std::atomic<int> wrong{0};
     std::vector<std::thread> callers;
+    callers.reserve(6);
     for (int i = 0; i < 6; ++i) {
         callers.emplace_back([&] {
             for (int call = 0; call < 200; ++call) wrong += runs_each_once(5) ? 0 : 1;

@@ -33,7 +33,7 @@ struct Slot<Result (*)(Arguments...)> {
 /// One name for the instances of a function template; the arguments choose between them.
 template <class... Functions>
 struct Overloads : Slot<Functions>... {
-    constexpr explicit Overloads(Functions... functions) : Slot<Functions>{functions}... {}
+    constexpr explicit Overloads(Functions... functions) noexcept : Slot<Functions>{functions}... {}
     using Slot<Functions>::operator()...;
 };
 

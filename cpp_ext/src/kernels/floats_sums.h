@@ -13,12 +13,14 @@ inline namespace EV_ISA {
 struct Doubles {
 #if defined(__AVX512F__)
     using Part = __m512d;
+    static constexpr int kPart = 8;
 #elif defined(__AVX2__)
     using Part = __m256d;
+    static constexpr int kPart = 4;
 #else
     using Part = double;
+    static constexpr int kPart = 1;
 #endif
-    static constexpr int kPart = static_cast<int>(sizeof(Part) / sizeof(double));
     static constexpr int kParts = kFloats / kPart;
 
     Part parts[kParts];

@@ -7,10 +7,18 @@
 
 namespace ev {
 inline namespace EV_ISA {
+namespace {
+
+// The widest vector's lanes, whatever the instruction set: a plan is kept from call to call, and the next
+// call may be another instruction set's.
+constexpr std::int32_t kPadding = 16;
+static_assert(kFloatLanes <= kPadding);
+
+}  // namespace
 
 template <int K>
 std::size_t column_plan_size(const Taps<K>*, std::int32_t size, std::int32_t source_size) {
-    const auto padded = static_cast<std::size_t>(size) + kFloatLanes;
+    const auto padded = static_cast<std::size_t>(size) + kPadding;
     const auto sources = static_cast<std::size_t>(source_size) + 1;
     return K * (ScratchArena::size_of<std::int32_t>(padded) + ScratchArena::size_of<float>(padded)) +
            ScratchArena::size_of<std::int32_t>(padded) + 2 * ScratchArena::size_of<std::int32_t>(sources);
@@ -20,7 +28,7 @@ template <int K>
 ColumnPlan<K> plan_columns(const Taps<K>* columns, std::int32_t size, std::int32_t source_size,
                            std::byte* memory) {
     ScratchArena arena(memory);
-    const auto padded = static_cast<std::size_t>(size) + kFloatLanes;  // vectors may begin at any column
+    const auto padded = static_cast<std::size_t>(size) + kPadding;  // vectors may begin at any column
     const auto sources = static_cast<std::size_t>(source_size) + 1;
     ColumnPlan<K> plan{};
     plan.size = size;
@@ -32,8 +40,8 @@ ColumnPlan<K> plan_columns(const Taps<K>* columns, std::int32_t size, std::int32
             index[x] = columns[x].index[k];
             weight[x] = columns[x].weight[k];
         }
-        std::fill_n(index + size, kFloatLanes, 0);
-        std::fill_n(weight + size, kFloatLanes, 0.0F);
+        std::fill_n(index + size, kPadding, 0);
+        std::fill_n(weight + size, kPadding, 0.0F);
         plan.index[k] = index;
         plan.weight[k] = weight;
     }

@@ -25,8 +25,9 @@ template <class T>
 float highest_of_row(const T* logits, std::int64_t size) {
     // Four registers: a maximum need not wait for the one before.
     Floats highest[4] = {kLowest, kLowest, kLowest, kLowest};
+    constexpr std::int64_t kFour = std::int64_t{4} * kFloats;
     std::int64_t done = 0;
-    for (; done + 4 * kFloats <= size; done += 4 * kFloats) {
+    for (; done + kFour <= size; done += kFour) {
         for (int i = 0; i < 4; ++i) {
             highest[i] = greater_of(load_floats(logits + done + i * kFloats), highest[i]);
         }
