@@ -80,15 +80,15 @@ template <>
 constexpr bool kCanCompute<std::uint16_t> = false;
 #endif
 
-inline float value_of(std::uint8_t element) {
+[[maybe_unused]] inline float value_of(std::uint8_t element) {
     return static_cast<float>(element);
 }
 
-inline float value_of(float element) {
+[[maybe_unused]] inline float value_of(float element) {
     return element;
 }
 
-inline float value_of(std::uint16_t element) {
+[[maybe_unused]] inline float value_of(std::uint16_t element) {
     return to_float(Half{element});
 }
 
