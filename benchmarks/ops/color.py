@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 from case import Case, Contender, Row
 from command import main
-from image import rows_read
 from image_peers import as_half, cv2_blob, cv2_letterbox, cv2_split, numpy_tensor
 from inputs import nv12, photograph
+from moved import rows_read
 from tolerance import AS_FLOAT16, HALF, SAME_PIXELS, SCALED_PIXELS, apart_on_average
 
 from edgevision.geometry import Placement, place_image

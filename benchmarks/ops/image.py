@@ -31,13 +31,14 @@ from image_peers import (
     torchvision_pil_crop,
 )
 from inputs import photograph
+from moved import bytes_to_move
 from PIL import Image
 from tolerance import AS_FLOAT16, HALF, SAME_PIXELS, SCALED_PIXELS, apart, apart_on_average
 
 from edgevision.geometry import Placement, place_image
 from edgevision.ops.image import PixelMap, image_to_tensor, images_to_tensor
 
-__all__ = ["ROWS", "bytes_to_move", "rows_read"]
+__all__ = ["ROWS"]
 
 OWN = "edgevision, float32"
 
@@ -47,32 +48,6 @@ TRUNCATED = apart_on_average(0.05, "the resized size is truncated there: one row
 NORMALIZED = apart(1e-6, "the same pixels; mean and std are applied in another order of rounding")
 ONE_OFF_NORMALIZED = apart(1.1 / 255 / min(IMAGENET_STD), "1 of 255, over the smallest std")
 AS_FLOAT16_NORMALIZED = apart(2e-3, "one is the other rounded to float16, below 4")
-
-
-def rows_read(rows: int, resized: int) -> list[int]:
-    """The rows that INTER_LINEAR reads of an image of `rows`, resized to `resized`: one or two for each of the result."""
-    read = set()
-    for row in range(resized):
-        # The position (row + 0.5) * rows / resized - 0.5, in whole rows and what is left.
-        first, fraction = divmod((2 * row + 1) * rows - resized, 2 * resized)
-        read |= {first, first + 1} if fraction else {first}
-    return sorted(row for row in read if 0 <= row < rows)
-
-
-def bytes_to_move(placement: Placement, channels: int, out: np.ndarray, filter: str = "linear") -> int:
-    """The image's bytes that the output depends on, and the output's.
-
-    Rows of the image that INTER_LINEAR skips are not needed, nor is what is cropped away. Columns that it skips are:
-    memory is read in lines of 64 bytes.
-    """
-    rows, columns = placement.image_hw
-    if filter == "linear":
-        return len(rows_read(rows, placement.resized_hw[0])) * columns * channels + out.nbytes
-    shown = [
-        min(resized, canvas) / resized
-        for resized, canvas in zip(placement.resized_hw, placement.canvas_hw, strict=True)
-    ]
-    return int(rows * shown[0] * columns * shown[1] * channels) + out.nbytes
 
 
 def _shrunk(small: bool, *sides: int) -> tuple[int, ...]:

@@ -218,7 +218,7 @@ struct ImageJob {
 };
 
 /// The frame as an image job sees it: planes of blue, green and red, made a row at a time.
-inline ImageView yuv_image(const YuvFrame& frame) {
+EV_INLINE ImageView yuv_image(const YuvFrame& frame) {
     return {nullptr, frame.y.height, frame.y.width, 3, 0, 1, yuv_plane_size(frame.y.width)};
 }
 

@@ -100,7 +100,8 @@ const Kernels& available_kernels(std::size_t index);
 /// The table in use: the last of the available ones unless select_kernels chose another.
 const Kernels& kernels();
 
-/// Uses the available table of this name from now on, in every thread; false if there is none.
+/// Uses the available table of this name from now on, in every thread; false if there is none. Not while a
+/// kernel runs: scratch that one table sized is too small for another's.
 bool select_kernels(const char* isa);
 
 }  // namespace ev

@@ -9,16 +9,12 @@
 #include <cstring>
 
 #if defined(__AVX2__)
-// GCC 12 takes its own "undefined" operands for mistakes (https://gcc.gnu.org/PR105593).
-#if !defined(__clang__)
+// GCC 12 takes its own "undefined" operands for mistakes (https://gcc.gnu.org/PR105593); CMakeLists.txt turns
+// off the other warning of it.
 #pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #pragma GCC diagnostic ignored "-Wuninitialized"
-#endif
 #include <immintrin.h>
-#if !defined(__clang__)
 #pragma GCC diagnostic pop
-#endif
 #endif
 
 #include "ev/arith.h"

@@ -1,6 +1,10 @@
 #include <atomic>
 #include <cstring>
 
+#if defined(EV_WITH_AVX2)
+#include <cpuid.h>
+#endif
+
 #include "ev/kernels.h"
 
 namespace ev {
@@ -23,7 +27,18 @@ extern const Kernels kernel_table;
 
 namespace {
 
-constexpr std::size_t kMaxTables = 4;
+constexpr std::size_t kMaxTables = 3;
+
+#if defined(EV_WITH_AVX2)
+/// Older compilers' own test does not know its name.
+bool has_f16c() {
+    unsigned eax = 0;
+    unsigned ebx = 0;
+    unsigned ecx = 0;
+    unsigned edx = 0;
+    return __get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_F16C) != 0;
+}
+#endif
 
 struct Available {
     const Kernels* tables[kMaxTables] = {};
@@ -31,15 +46,18 @@ struct Available {
 
     Available() {
         add(&EV_BASE::kernel_table);
-        // The compiler's own test asks the operating system too whether it saves the wide registers.
+        // All that CMakeLists.txt compiles for: a virtual machine may hide any of it. The compiler's own test
+        // asks the operating system too whether it saves the wide registers.
 #if defined(EV_WITH_AVX2)
         const bool avx2 = __builtin_cpu_supports("avx2") != 0 && __builtin_cpu_supports("fma") != 0 &&
-                          __builtin_cpu_supports("bmi2") != 0;
+                          __builtin_cpu_supports("bmi") != 0 && __builtin_cpu_supports("bmi2") != 0 &&
+                          __builtin_cpu_supports("popcnt") != 0 && has_f16c();
         if (avx2) add(&avx2::kernel_table);
 #endif
 #if defined(EV_WITH_AVX512)
-        if (avx2 && __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
-            __builtin_cpu_supports("avx512vl") != 0 && __builtin_cpu_supports("avx512dq") != 0) {
+        if (avx2 && __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512cd") != 0 &&
+            __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
+            __builtin_cpu_supports("avx512dq") != 0) {
             add(&avx512::kernel_table);
         }
 #endif

@@ -35,8 +35,7 @@ class Pool {
   public:
     /// False, with nothing done, while another thread is using the workers.
     bool try_run(int parts, int helpers, void (*run)(void*, int), void* context) {
-        const std::unique_lock<std::mutex> caller(callers_, std::try_to_lock);
-        if (!caller.owns_lock()) return false;
+        if (taken_.exchange(true)) return false;
         {
             const std::lock_guard<std::mutex> lock(mutex_);
             while (workers_ < helpers && start_worker()) {
@@ -53,11 +52,12 @@ class Pool {
         std::unique_lock<std::mutex> lock(mutex_);
         wanted_ = 0;  // whoever has not begun by now finds nothing to do
         finished_.wait(lock, [this] { return busy_ == 0; });
+        taken_.store(false);
         return true;
     }
 
   private:
-    std::mutex callers_;
+    std::atomic<bool> taken_{false};  // no mutex: a part of a call may ask again on the same thread
     std::mutex mutex_;
     std::condition_variable started_;
     std::condition_variable finished_;

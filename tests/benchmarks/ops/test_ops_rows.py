@@ -54,7 +54,7 @@ LINEAR = [
 
 @pytest.mark.parametrize(("rows", "resized", "read"), LINEAR)
 def test_the_limit_counts_the_rows_that_matter(rows: int, resized: int, read: list[int]) -> None:
-    module: Any = importlib.import_module("image")
+    module: Any = importlib.import_module("moved")
     assert module.rows_read(rows, resized) == read
     # cv2 agrees: changing a row changes the result exactly where it is read.
     cv2: Any = pytest.importorskip("cv2", reason="opencv is not installed")
