@@ -23,11 +23,14 @@ extern const Kernels kernel_table;
 namespace avx512 {
 extern const Kernels kernel_table;
 }
+namespace avx512icl {
+extern const Kernels kernel_table;
+}
 #endif
 
 namespace {
 
-constexpr std::size_t kMaxTables = 3;
+constexpr std::size_t kMaxTables = 4;
 
 #if defined(EV_WITH_AVX2)
 /// Older compilers' own test does not know its name.
@@ -59,6 +62,10 @@ struct Available {
             __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
             __builtin_cpu_supports("avx512dq") != 0) {
             add(&avx512::kernel_table);
+            if (__builtin_cpu_supports("avx512vbmi") != 0 && __builtin_cpu_supports("avx512vbmi2") != 0 &&
+                __builtin_cpu_supports("avx512vnni") != 0) {
+                add(&avx512icl::kernel_table);
+            }
         }
 #endif
     }
