@@ -18,7 +18,6 @@ LAYERS = {
     "imageio": 1,
     "ops": 2,
     "_native": 2,
-    "_cuda": 2,
     "results": 3,
     "overlay": 3,
     "backends": 4,

@@ -294,6 +294,25 @@ void test_rows_of_every_length() {
     }
 }
 
+/// Whole numbers of pixels to one, where pixels are copied or averaged; shown whole, cropped and moved.
+void test_whole_numbers_of_pixels() {
+    Random random(7);
+    for (const int width : {1, 2, 3, 15, 16, 17, 31, 32, 33, 63, 64, 65, 97, 130, 257}) {
+        for (const int across : {1, 2, 3, 4, 5, 6}) {
+            for (const int down : {2, 3, 4}) {
+                const int height = random.between(1, 4);
+                const int offset = random.between(-width + 1, width / 2);
+                for (const int offset_x : {0, offset}) {
+                    const Shape shape{height * down,         width * across, height,     width,
+                                      random.between(-1, 1), offset_x,       height + 1, width};
+                    check_some_kind(shape, Filter::linear, random);
+                    check_some_kind(shape, Filter::nearest, random);
+                }
+            }
+        }
+    }
+}
+
 void test_tiles_meet() {
     Random random(5);
     // Vertical kernels of some thousand rows, so that the ring holds only a few columns at a time.
@@ -306,5 +325,6 @@ void test_tiles_meet() {
 void run() {
     test_writes_every_element_as_one_pixel_at_a_time_would();
     test_rows_of_every_length();
+    test_whole_numbers_of_pixels();
     test_tiles_meet();
 }

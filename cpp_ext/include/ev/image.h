@@ -214,7 +214,9 @@ struct ImageJob {
     bool to_gray;  // the tensor has one channel: the luma of three, taken before the resize
     const void* table;  // (out.channels, 256) elements: the tensor's value of each pixel value
     const void* pad;    // (out.channels) elements
-    PixelScale scale;   // write_image finds it; what a caller sets does not count
+    // write_image finds these; what a caller sets does not count.
+    PixelScale scale;
+    const std::uint8_t* table_bytes;  // the table split into the bytes of its elements, if that is of use
 };
 
 /// The frame as an image job sees it: planes of blue, green and red, made a row at a time.

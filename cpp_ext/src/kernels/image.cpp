@@ -103,26 +103,38 @@ SourceRow source_row(const ImageJob& job, int y, std::uint8_t* converted) {
 
 }  // namespace detail
 
+namespace {
+
+std::size_t filter_scratch_size(const ImageJob& job, const detail::Region& region) {
+    if (detail::copies_pixels(job, region)) return detail::nearest_scratch_size(job, region);
+    if (detail::shows_halves(job)) return detail::halves_scratch_size(job, region);
+    if (job.filter == Filter::linear) return detail::linear_scratch_size(job, region);
+    return detail::antialias_scratch_size(job, region);
+}
+
+}  // namespace
+
 std::size_t image_scratch_size(const ImageJob& job) {
     const detail::Region region(job);
     if (region.empty()) return 0;
-    if (detail::copies_pixels(job, region)) return detail::nearest_scratch_size(job, region);
-    if (job.filter == Filter::linear) return detail::linear_scratch_size(job, region);
-    return detail::antialias_scratch_size(job, region);
+    return detail::store_scratch_size(job) + filter_scratch_size(job, region);
 }
 
 void write_image(const ImageJob& job, std::byte* scratch) {
     const detail::Region region(job);
     detail::write_border(job, region);
     if (region.empty()) return;
-    ImageJob scaled = job;
-    scaled.scale = detail::find_scale(job);
+    ImageJob prepared = job;
+    detail::prepare_store(prepared, scratch);
+    scratch += detail::store_scratch_size(job);
     if (detail::copies_pixels(job, region)) {
-        detail::write_nearest(scaled, region, scratch);
+        detail::write_nearest(prepared, region, scratch);
+    } else if (detail::shows_halves(job)) {
+        detail::write_halves(prepared, region, scratch);
     } else if (job.filter == Filter::linear) {
-        detail::write_linear(scaled, region, scratch);
+        detail::write_linear(prepared, region, scratch);
     } else {
-        detail::write_antialias(scaled, region, scratch);
+        detail::write_antialias(prepared, region, scratch);
     }
 }
 

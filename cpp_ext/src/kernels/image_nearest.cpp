@@ -4,14 +4,12 @@
 #include <cstring>
 
 #include "image_planes.h"
+#include "pick_pixels.h"
 
 namespace ev {
 inline namespace EV_ISA {
 namespace detail {
 namespace {
-
-/// Bytes that copies of whole words may write beyond the last pixel.
-constexpr std::size_t kSlack = 16;
 
 struct NearestScratch {
     std::ptrdiff_t* columns;  // offset of each covered column in a source row
@@ -22,7 +20,7 @@ struct NearestScratch {
     NearestScratch(Arena& arena, const ImageJob& job, const Region& region)
         : columns(arena.take<std::ptrdiff_t>(static_cast<std::size_t>(region.width()))),
           converted(arena.take<std::uint8_t>(converted_row_size(job))),
-          packed(arena.take<std::uint8_t>(static_cast<std::size_t>(region.width()) * 3 + kSlack)),
+          packed(arena.take<std::uint8_t>(static_cast<std::size_t>(region.width()) * 3 + kPickSlack)),
           row(arena.take<std::uint8_t>(static_cast<std::size_t>(region.width()) *
                                        static_cast<std::size_t>(job.out.channels))) {}
 };
@@ -34,6 +32,9 @@ bool takes_one(const LinearTap& tap) {
 
 bool takes_one_along(int begin, int end, int source_size, int resized_size, bool exact_edge) {
     const double step = source_step(source_size, resized_size);
+    // Odd whole numbers: centres fall on pixels. All is exact where linear_tap's float32 is.
+    const int whole = source_size / resized_size;
+    if (whole % 2 == 1 && step == static_cast<double>(whole) && source_size <= 1 << 24) return true;
     for (int i = begin; i < end; ++i) {
         if (!takes_one(linear_tap(i, step, source_size, exact_edge))) return false;
     }
@@ -51,7 +52,7 @@ int copied_index(const ImageJob& job, int index, double step, int source_size, b
 class CopiedColumns {
   public:
     CopiedColumns(const ImageJob& job, const Region& region, const NearestScratch& scratch)
-        : scratch_(scratch), channels_(job.out.channels), count_(region.width()) {
+        : scratch_(scratch), channels_(job.out.channels), width_(job.image.width), count_(region.width()) {
         const double step = source_step(job.image.width, job.resized_width);
         const std::ptrdiff_t pixel_stride = source_pixel_stride(job);
         for (int i = 0; i < count_; ++i) {
@@ -61,6 +62,7 @@ class CopiedColumns {
             if (i == 0) first_ = index;
             if (index < job.image.width - 1) inner_ = i + 1;
             neighbours_ = neighbours_ && index == first_ + i;
+            thirds_ = thirds_ && index == first_ + 3 * i;
         }
     }
 
@@ -75,6 +77,10 @@ class CopiedColumns {
         // Four bytes at a time: the fourth is overwritten by the next column. Only the last pixel of a row
         // need not have one.
         std::ptrdiff_t i = 0;
+        if (thirds_ && row.stride == 3 && first_ > 0) {
+            const std::uint8_t* pixels = row.data + std::ptrdiff_t{3} * (first_ - 1);
+            i = pick_thirds(pixels, row.data + std::ptrdiff_t{3} * width_, count_, scratch_.packed);
+        }
         for (; i < inner_; ++i) std::memcpy(scratch_.packed + 3 * i, row.data + scratch_.columns[i], 4);
         for (; i < count_; ++i) std::memcpy(scratch_.packed + 3 * i, row.data + scratch_.columns[i], 3);
         return PackedRow{scratch_.packed, 3, {row.position[0], row.position[1], row.position[2]}};
@@ -98,10 +104,12 @@ class CopiedColumns {
   private:
     const NearestScratch& scratch_;
     int channels_;
+    int width_;
     int count_;
     int first_ = 0;
     int inner_ = 0;           // columns before those that show the last pixel of the row
     bool neighbours_ = true;  // the columns are neighbours in the image
+    bool thirds_ = true;      // two columns lie between each two
 };
 
 /// Whether the tensor takes pixels as packed rows hold them, but for the channels' order.

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "image_rows.h"
+#include "split_pixels.h"
 
 #if defined(__AVX2__)
 #include <immintrin.h>
@@ -53,50 +54,17 @@ inline void split_pixels(const std::uint8_t* __restrict pixels, std::ptrdiff_t c
     }
 }
 
-#if defined(__AVX2__)
-
-/// 32 pixels of three bytes to three planes. Of the bytes of each 16, every third belongs to a channel, and
-/// in three neighbouring registers on different places: two blends gather a channel, one shuffle puts it in
-/// order.
-inline void split_step(const std::uint8_t* pixels, std::uint8_t* const planes[3]) {
-    const auto load = [pixels](int at) {
-        const auto* low = reinterpret_cast<const __m128i*>(pixels + at);
-        const auto* high = reinterpret_cast<const __m128i*>(pixels + at + 48);
-        return _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_loadu_si128(low)), _mm_loadu_si128(high),
-                                       1);
-    };
-    const auto store = [](std::uint8_t* plane, __m256i bytes, __m128i order) {
-        const __m256i ordered = _mm256_shuffle_epi8(bytes, _mm256_broadcastsi128_si256(order));
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(plane), ordered);
-    };
-    const __m256i a = load(0);
-    const __m256i b = load(16);
-    const __m256i c = load(32);
-    // Bytes 1, 4, 7 ... and 2, 5, 8 ... of each 16.
-    const __m256i one =
-        _mm256_broadcastsi128_si256(_mm_setr_epi8(0, -1, 0, 0, -1, 0, 0, -1, 0, 0, -1, 0, 0, -1, 0, 0));
-    const __m256i two =
-        _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 0, -1, 0, 0, -1, 0, 0, -1, 0, 0, -1, 0, 0, -1, 0));
-    const __m256i first = _mm256_blendv_epi8(_mm256_blendv_epi8(a, c, one), b, two);
-    const __m256i second = _mm256_blendv_epi8(_mm256_blendv_epi8(b, a, one), c, two);
-    const __m256i third = _mm256_blendv_epi8(_mm256_blendv_epi8(c, b, one), a, two);
-    store(planes[0], first, _mm_setr_epi8(0, 3, 6, 9, 12, 15, 2, 5, 8, 11, 14, 1, 4, 7, 10, 13));
-    store(planes[1], second, _mm_setr_epi8(1, 4, 7, 10, 13, 0, 3, 6, 9, 12, 15, 2, 5, 8, 11, 14));
-    store(planes[2], third, _mm_setr_epi8(2, 5, 8, 11, 14, 1, 4, 7, 10, 13, 0, 3, 6, 9, 12, 15));
-}
-
-#endif
-
 /// Channel c of `count` packed pixels to planes + c * pitch.
 inline void split_packed(const PackedRow& row, int count, std::uint8_t* planes, std::ptrdiff_t pitch) {
     std::uint8_t* plane[3] = {};
     for (int c = 0; c < 3; ++c) plane[row.position[c]] = planes + c * pitch;
     if (row.stride == 3) {
         std::ptrdiff_t i = 0;
-#if defined(__AVX2__)
-        for (; i + 32 <= count; i += 32) {
-            std::uint8_t* const out[3] = {plane[0] + i, plane[1] + i, plane[2] + i};
-            split_step(row.data + 3 * i, out);
+#if EV_SPLIT_PIXELS
+        for (; i + kSplitPixels <= count; i += kSplitPixels) {
+            PlaneBytes bytes[3];
+            split_pixels_at(row.data + 3 * i, bytes);
+            for (int p = 0; p < 3; ++p) store_plane(plane[p] + i, bytes[p]);
         }
 #endif
         split_pixels<3>(row.data + 3 * i, count - i, plane[0] + i, plane[1] + i, plane[2] + i);

@@ -62,9 +62,13 @@ std::size_t converted_row_size(const ImageJob& job);
 /// YUV, of which only the columns that the filter reads are there.
 SourceRow source_row(const ImageJob& job, int y, std::uint8_t* converted);
 
-/// How the table's elements can be computed. Found with the instruction set that computes them: it holds if
-/// all 256 results of every channel are the table's, bit for bit.
-PixelScale find_scale(const ImageJob& job);
+/// Bytes of scratch that prepare_store needs.
+std::size_t store_scratch_size(const ImageJob& job);
+
+/// Finds the quickest way to the table's elements for store_row: `scale` where they can be computed (it holds
+/// if all 256 results of every channel are the table's, bit for bit), else `table_bytes` in `scratch` where
+/// that serves.
+void prepare_store(ImageJob& job, std::byte* scratch);
 
 /// Writes `count` pixels at canvas (y, x), as the table says, from planes of `count` uint8 each.
 void store_row(const ImageJob& job, int y, int x, int count, const std::uint8_t* planes);
@@ -82,6 +86,13 @@ bool copies_pixels(const ImageJob& job, const Region& region);
 
 std::size_t nearest_scratch_size(const ImageJob& job, const Region& region);
 void write_nearest(const ImageJob& job, const Region& region, std::byte* scratch);
+
+/// Whether each pixel shown is the mean of two by two of the image's: write_halves does what write_linear
+/// would.
+bool shows_halves(const ImageJob& job);
+
+std::size_t halves_scratch_size(const ImageJob& job, const Region& region);
+void write_halves(const ImageJob& job, const Region& region, std::byte* scratch);
 
 std::size_t linear_scratch_size(const ImageJob& job, const Region& region);
 void write_linear(const ImageJob& job, const Region& region, std::byte* scratch);

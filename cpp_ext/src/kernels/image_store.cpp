@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "byte_tables.h"
+#include "compute_elements.h"
 #include "ev/arith.h"
 #include "image_planes.h"
 
@@ -12,73 +14,13 @@ inline namespace EV_ISA {
 namespace detail {
 namespace {
 
+// ---- Elements computed
+// ------------------------------------------------------------------------------------------------
+
 // Pixels interleaved at a time: they stay in the first-level cache until they are converted.
 constexpr int kChunk = 256;
 
 constexpr int kTableSize = 256;
-
-// ---- Elements computed
-// ------------------------------------------------------------------------------------------------
-
-void compute(const std::uint8_t* pixels, int count, const PixelScale& /*scale*/, std::uint8_t* out) {
-    std::memcpy(out, pixels, static_cast<std::size_t>(count));
-}
-
-#if defined(__FMA__) || defined(__ARM_FEATURE_FMA)
-void compute(const std::uint8_t* __restrict pixels, int count, const PixelScale& scale,
-             float* __restrict out) {
-    const float factor = scale.factor;
-    const float rest = scale.rest;
-    for (int i = 0; i < count; ++i) {
-        const auto pixel = static_cast<float>(static_cast<int>(pixels[i]));
-        out[i] = __builtin_fmaf(pixel, factor, pixel * rest);
-    }
-}
-#endif
-
-#if defined(__AVX2__) && defined(__F16C__)
-// Compilers do not turn a loop into vcvtps2ph.
-void compute(const std::uint8_t* pixels, int count, const PixelScale& scale, std::uint16_t* out) {
-    const __m256 factor = _mm256_set1_ps(scale.factor);
-    const __m256 rest = _mm256_set1_ps(scale.rest);
-    const auto convert = [&](__m128i bytes) {
-        const __m256 pixel = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes));
-        const __m256 element = _mm256_fmadd_ps(pixel, factor, _mm256_mul_ps(pixel, rest));
-        return _mm256_cvtps_ph(element, _MM_FROUND_TO_NEAREST_INT);
-    };
-    int i = 0;
-    for (; i + 8 <= count; i += 8) {
-        const __m128i halves = convert(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(pixels + i)));
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i), halves);
-    }
-    if (i == count) return;
-    alignas(16) std::uint8_t last[8] = {};
-    alignas(16) std::uint16_t halves[8];
-    std::memcpy(last, pixels + i, static_cast<std::size_t>(count - i));
-    _mm_store_si128(reinterpret_cast<__m128i*>(halves),
-                    convert(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(last))));
-    std::memcpy(out + i, halves, static_cast<std::size_t>(count - i) * sizeof *out);
-}
-#elif defined(__ARM_NEON) && defined(__ARM_FP16_FORMAT_IEEE)
-void compute(const std::uint8_t* pixels, int count, const PixelScale& scale, std::uint16_t* out) {
-    for (int i = 0; i < count; ++i) {
-        const auto pixel = static_cast<float>(static_cast<int>(pixels[i]));
-        const auto half = static_cast<__fp16>(__builtin_fmaf(pixel, scale.factor, pixel * scale.rest));
-        std::memcpy(out + i, &half, sizeof half);
-    }
-}
-#endif
-
-template <class T>
-constexpr bool kCanCompute = true;
-#if !defined(__FMA__) && !defined(__ARM_FEATURE_FMA)
-template <>
-constexpr bool kCanCompute<float> = false;
-#endif
-#if !(defined(__AVX2__) && defined(__F16C__)) && !(defined(__ARM_NEON) && defined(__ARM_FP16_FORMAT_IEEE))
-template <>
-constexpr bool kCanCompute<std::uint16_t> = false;
-#endif
 
 [[maybe_unused]] inline float value_of(std::uint8_t element) {
     return static_cast<float>(element);
@@ -125,6 +67,18 @@ PixelScale find_scale_of(const ImageJob& job) {
         // A product: 128 times the factor is exact.
         const PixelScale scale{value_of(table[kTableSize / 2]) / 128.0F, 0.0F, true};
         if (gives_table<T>(job, scale)) return scale;
+    }
+    return {};
+}
+
+PixelScale find_scale(const ImageJob& job) {
+    switch (job.out.element) {
+        case Element::u8:
+            return find_scale_of<std::uint8_t>(job);
+        case Element::f16:
+            return find_scale_of<std::uint16_t>(job);
+        case Element::f32:
+            return find_scale_of<float>(job);
     }
     return {};
 }
@@ -183,13 +137,33 @@ bool compute_row(const ImageJob& job, int y, int x, int count, const std::uint8_
     return false;
 }
 
+/// Looks up whole registers of a row of neighbouring elements; returns how many pixels that were.
+template <class T>
+int look_up_registers([[maybe_unused]] const ImageJob& job, [[maybe_unused]] int channel,
+                      [[maybe_unused]] const std::uint8_t* pixels, [[maybe_unused]] int count,
+                      [[maybe_unused]] T* out) {
+    int i = 0;
+#if EV_BYTE_TABLES
+    if constexpr (sizeof(T) > 1) {
+        if (job.table_bytes == nullptr) return 0;
+        using Table = ElementTable<sizeof(T)>;
+        const Table table(job.table_bytes + channel * static_cast<std::ptrdiff_t>(sizeof(T)) * kTableSize);
+        for (; i + Table::kStep <= count; i += Table::kStep) table.look_up(pixels + i, out + i);
+    }
+#endif
+    return i;
+}
+
 template <class T>
 void store_row_of(const ImageJob& job, int y, int x, int count, const std::uint8_t* planes) {
     if (compute_row<T>(job, y, x, count, planes)) return;
-    const T* table = static_cast<const T*>(job.table);
+    const std::ptrdiff_t step = job.out.pixel_stride;
     for (int c = 0; c < job.out.channels; ++c) {
-        look_up(element_at<T>(job.out, c, y, x), job.out.pixel_stride, planes + std::ptrdiff_t{c} * count,
-                count, table + std::ptrdiff_t{c} * kTableSize);
+        const std::uint8_t* pixels = planes + std::ptrdiff_t{c} * count;
+        T* out = element_at<T>(job.out, c, y, x);
+        const int done = look_up_registers(job, c, pixels, count, out);
+        look_up(out + done * step, step, pixels + done, count - done,
+                static_cast<const T*>(job.table) + std::ptrdiff_t{c} * kTableSize);
     }
 }
 
@@ -229,16 +203,26 @@ void fill_border(const ImageJob& job, const Region& region) {
 
 }  // namespace
 
-PixelScale find_scale(const ImageJob& job) {
-    switch (job.out.element) {
-        case Element::u8:
-            return find_scale_of<std::uint8_t>(job);
-        case Element::f16:
-            return find_scale_of<std::uint16_t>(job);
-        case Element::f32:
-            return find_scale_of<float>(job);
+std::size_t store_scratch_size(const ImageJob& job) {
+    if (EV_BYTE_TABLES == 0 || job.out.pixel_stride != 1 || job.out.element == Element::u8) return 0;
+    const std::size_t size = job.out.element == Element::f16 ? 2 : 4;
+    return size * kTableSize * static_cast<std::size_t>(job.out.channels);
+}
+
+void prepare_store(ImageJob& job, std::byte* scratch) {
+    const std::size_t size = store_scratch_size(job);
+    job.table_bytes = nullptr;
+    job.scale = PixelScale{};
+    // Two bytes are looked up sooner than they are computed, four as soon.
+    if (size == 0 || job.out.element != Element::f16) job.scale = find_scale(job);
+    if (job.scale.holds || size == 0) return;
+    auto* bytes = reinterpret_cast<std::uint8_t*>(scratch);
+    job.table_bytes = bytes;
+    const auto channel_size = static_cast<std::ptrdiff_t>(size) / job.out.channels;
+    for (int c = 0; c < job.out.channels; ++c) {
+        const std::ptrdiff_t at = c * channel_size;
+        split_elements(static_cast<const std::byte*>(job.table) + at, channel_size / kTableSize, bytes + at);
     }
-    return {};
 }
 
 void store_row(const ImageJob& job, int y, int x, int count, const std::uint8_t* planes) {
