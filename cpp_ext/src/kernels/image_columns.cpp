@@ -21,17 +21,9 @@ LinearTap column_tap(const ImageJob& job, const Region& region, int column) {
     return linear_tap(region.x_begin + column - job.offset_x, step, job.image.width, true);
 }
 
-/// Whether the four columns of every window lie in 16 bytes of a plane.
-bool fit_windows(const ImageJob& job) {
-    // Four centres are three steps apart. Their first pixels may be one more apart than that, and another one
-    // where float32 rounds the positions of a wide image; the last one's right pixel comes on top.
-    const double step = source_step(job.image.width, job.resized_width);
-    return 3.0 * step + 3.0 <= kWindow - 1;
-}
-
 Reading choose_reading(const ImageJob& job) {
     if (EV_IMAGE_WINDOWS == 0 || !has_planes(job)) return Reading::directly;
-    return fit_windows(job) ? Reading::planes : Reading::pairs;
+    return fit_windows(source_step(job.image.width, job.resized_width)) ? Reading::planes : Reading::pairs;
 }
 
 template <int Channels>
@@ -68,7 +60,7 @@ ColumnScratch::ColumnScratch(Arena& arena, const ImageJob& job, const Region& re
     windows = take_windows(arena, region.width());
     if (reading == Reading::pairs) {
         firsts = arena.take<std::int32_t>(width);
-        packed = arena.take<std::uint8_t>(width * 8 + kWindow);
+        packed = arena.take<std::uint8_t>(width * 8 + 8);
     }
     // A window may begin at the last pixel.
     pitch = (reading == Reading::pairs ? std::ptrdiff_t{2} * region.width() : end - begin) + kWindow;

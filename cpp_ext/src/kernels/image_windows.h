@@ -1,5 +1,6 @@
-// The horizontal pass of INTER_LINEAR in vector registers: each window of 16 neighbouring bytes of a plane
-// gives four columns, whose pairs of pixels a byte shuffle puts beside their weights.
+// The horizontal pass of INTER_LINEAR in vector registers: each window of neighbouring bytes of a plane gives
+// several columns, whose pairs of pixels a byte shuffle puts beside their weights. A window is what the
+// shuffle reads: 16 bytes, or 128 with VBMI.
 #pragma once
 
 #include <cstddef>
@@ -22,24 +23,30 @@ namespace ev {
 inline namespace EV_ISA {
 namespace detail {
 
-constexpr std::ptrdiff_t kWindow = 16;  // bytes
-constexpr int kWindowColumns = 4;       // of one window
-constexpr std::ptrdiff_t kWindowWeights = 2 * std::ptrdiff_t{kWindowColumns};
-
-// Windows computed together: 16 sums, or 32 with AVX-512, are one register.
+#if defined(__AVX512VBMI__)
+constexpr std::ptrdiff_t kWindow = 128;  // bytes
+constexpr int kWindowColumns = 32;       // of one window
+constexpr int kWindowBlock = 1;          // windows computed together
+#else
+constexpr std::ptrdiff_t kWindow = 16;
+constexpr int kWindowColumns = 4;
+// 16 sums, or 32 with AVX-512, are one register.
 #if defined(__AVX512BW__)
 constexpr int kWindowBlock = 8;
 #else
 constexpr int kWindowBlock = 4;
 #endif
+#endif
+constexpr std::ptrdiff_t kWindowShuffle = 4 * std::ptrdiff_t{kWindowColumns};
+constexpr std::ptrdiff_t kWindowWeights = 2 * std::ptrdiff_t{kWindowColumns};
 constexpr int kBlockColumns = kWindowBlock * kWindowColumns;
 
-/// The tables of a row of windows, in blocks. Each block's even windows come first, its odd ones last:
-/// packing 32 bits to 16 joins the halves of a register's 128-bit lanes.
+/// The tables of a row of windows, in blocks. Of each block's fours of columns the even ones come first, the
+/// odd ones last: packing 32 bits to 16 joins the halves of a register's 128-bit lanes.
 struct Windows {
     std::int32_t* begin;    // first byte of each window in the plane
-    std::uint8_t* shuffle;  // 16 of each: the pixels of four columns as pairs of 16 bits
-    std::int16_t* weights;  // 8 of each: of those pixels
+    std::uint8_t* shuffle;  // kWindowShuffle of each: the pixels of its columns as pairs of 16 bits
+    std::int16_t* weights;  // kWindowWeights of each: of those pixels
 };
 
 inline int count_windows(int width) {
@@ -48,7 +55,7 @@ inline int count_windows(int width) {
 
 inline Windows take_windows(Arena& arena, int width) {
     const auto count = static_cast<std::size_t>(count_windows(width));
-    return {arena.take<std::int32_t>(count), arena.take<std::uint8_t>(count * kWindow),
+    return {arena.take<std::int32_t>(count), arena.take<std::uint8_t>(count * kWindowShuffle),
             arena.take<std::int16_t>(count * kWindowWeights)};
 }
 
@@ -58,25 +65,62 @@ inline int window_slot(int index) {
     return index - in_block + in_block % 2 * (kWindowBlock / 2) + in_block / 2;
 }
 
-/// Writes the window of columns [4 index, 4 index + 4). first: the left pixel of each; the right one is the
-/// next, or has no weight.
+/// Where a window's tables hold its column `index`.
+inline int column_place(int index) {
+    return index / 4 % 2 * (kWindowColumns / 2) + index / 8 * 4 + index % 4;
+}
+
+/// Writes the window of columns [kWindowColumns * index, kWindowColumns * (index + 1)). first: the left pixel
+/// of each; the right one is the next, or has no weight.
 inline void set_window(const Windows& windows, int index, const int* first, const LinearTap* taps) {
     const int slot = window_slot(index);
     windows.begin[slot] = first[0];
-    std::uint8_t* shuffle = windows.shuffle + slot * kWindow;
+    std::uint8_t* shuffle = windows.shuffle + slot * kWindowShuffle;
     std::int16_t* weights = windows.weights + slot * kWindowWeights;
-    for (std::ptrdiff_t i = 0; i < kWindowColumns; ++i) {
+    for (int i = 0; i < kWindowColumns; ++i) {
         const auto at = static_cast<std::uint8_t>(first[i] - first[0]);
-        shuffle[4 * i] = at;
-        shuffle[4 * i + 1] = 0xff;  // gives zero
-        shuffle[4 * i + 2] = static_cast<std::uint8_t>(at + 1);
-        shuffle[4 * i + 3] = 0xff;
-        weights[2 * i] = taps[i].weight_first;
-        weights[2 * i + 1] = taps[i].weight_second;
+        const std::ptrdiff_t place = column_place(i);
+        shuffle[4 * place] = at;
+        shuffle[4 * place + 1] = 0xff;  // gives zero
+        shuffle[4 * place + 2] = static_cast<std::uint8_t>(at + 1);
+        shuffle[4 * place + 3] = 0xff;
+        weights[2 * place] = taps[i].weight_first;
+        weights[2 * place + 1] = taps[i].weight_second;
     }
 }
 
-#if defined(__AVX2__)
+/// Whether the columns of every window lie in it, with `step` pixels from one to the next.
+inline bool fit_windows(double step) {
+    // The outermost centres are so many steps apart. Their first pixels may be one more apart than that, and
+    // another one where float32 rounds the positions of a wide image; the last one's right pixel comes on
+    // top.
+    return (kWindowColumns - 1) * step + 3.0 <= static_cast<double>(kWindow - 1);
+}
+
+#if defined(__AVX512VBMI__)
+
+/// The sums of half a window's columns as 32 bits.
+inline __m512i sum_half(__m512i low, __m512i high, const std::uint8_t* shuffle, const std::int16_t* weights) {
+    constexpr std::uint64_t even_bytes =
+        0x5555555555555555;  // the odd ones are zero, whatever the shuffle says
+    const __m512i pairs = _mm512_maskz_permutex2var_epi8(even_bytes, low, _mm512_loadu_si512(shuffle), high);
+    // With a mask of all: GCC 12 warns of the value that it makes up for the plain form (GCC bug 105593).
+    return _mm512_maskz_srli_epi32(0xffff, _mm512_madd_epi16(pairs, _mm512_loadu_si512(weights)), 4);
+}
+
+inline void sum_block(const std::uint8_t* plane, const Windows& windows, std::ptrdiff_t slot,
+                      std::int16_t* sums) {
+    const std::uint8_t* pixels = plane + windows.begin[slot];
+    const std::uint8_t* shuffle = windows.shuffle + slot * kWindowShuffle;
+    const std::int16_t* weights = windows.weights + slot * kWindowWeights;
+    const __m512i low = _mm512_loadu_si512(pixels);
+    const __m512i high = _mm512_loadu_si512(pixels + 64);
+    const __m512i even = sum_half(low, high, shuffle, weights);
+    const __m512i odd = sum_half(low, high, shuffle + 64, weights + 32);
+    _mm512_storeu_si512(sums, _mm512_packs_epi32(even, odd));
+}
+
+#elif defined(__AVX2__)
 
 inline __m128i load_window(const std::uint8_t* plane, std::int32_t begin) {
     return _mm_loadu_si128(reinterpret_cast<const __m128i*>(plane + begin));
