@@ -21,7 +21,7 @@ help:
 	@echo "make fuzz          random inputs through every instruction set (FUZZ_RUNS, FUZZ_SEED; clang)"
 	@echo "make lint          ruff, mypy, clang-format, clang-tidy"
 	@echo "make format        let ruff and clang-format rewrite the sources"
-	@echo "make stub          write edgevision/_native.pyi again from the built extension"
+	@echo "make stub          write edgevision/_native.pyi and _cuda.pyi again from the built extensions"
 	@echo "make train-demo    train the demo's models again"
 	@echo "make clean         remove environments and builds"
 
@@ -70,7 +70,8 @@ FUZZ_SEED ?= 1
 fuzz:
 	@$(PYTHON) cpp_ext/fuzz/record.py --runs $(FUZZ_RUNS) --seed $(FUZZ_SEED)
 
-CPP_SOURCES := $(wildcard cpp_ext/include/ev/*.h cpp_ext/src/*/*.h cpp_ext/src/*/*.cpp cpp_ext/tests/*.h cpp_ext/tests/*.cpp cpp_ext/fuzz/*.h cpp_ext/fuzz/*.cpp)
+CPP_SOURCES := $(wildcard cpp_ext/include/ev/*.h cpp_ext/src/*/*.h cpp_ext/src/*/*.cpp cpp_ext/tests/*.h cpp_ext/tests/*.cpp cpp_ext/fuzz/*.h cpp_ext/fuzz/*.cpp \
+	cpp_ext/cuda/*.h cpp_ext/cuda/*.cpp cpp_ext/cuda/*/*.h cpp_ext/cuda/*/*.cpp cpp_ext/cuda/*/*.cu)
 
 lint: .venv/lint/.done
 	@mkdir -p build
@@ -93,6 +94,7 @@ format: .venv/lint/.done
 
 stub: .venv/test/.done
 	.venv/test/bin/python tests/native_stub.py edgevision/_native.pyi
+	@PATH="$(CURDIR)/.venv/test/bin:$$PATH" .venv/test/bin/python tests/cuda/cuda_stub.py edgevision/_cuda.pyi
 
 train-demo: .venv/test/.done
 	.venv/test/bin/python -m edgevision.export.train_conveyor --output output/conveyor

@@ -18,6 +18,7 @@ LAYERS = {
     "imageio": 1,
     "ops": 2,
     "_native": 2,
+    "_cuda": 2,
     "results": 3,
     "overlay": 3,
     "backends": 4,

@@ -1,0 +1,167 @@
+// Buffers of the device and of the processor, and arrays that lie in them.
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <limits>
+#include <optional>
+#include <vector>
+
+#include "bind.h"
+
+using namespace nanobind::literals;
+
+namespace ev::cuda::bind {
+namespace {
+
+struct Kind {
+    const char* name;
+    const char* typestr;  // of the array interface, little endian
+    nb::dlpack::dtype_code code;
+    std::uint8_t bytes;
+};
+
+constexpr Kind kKinds[] = {{"uint8", "|u1", nb::dlpack::dtype_code::UInt, 1},
+                           {"int32", "<i4", nb::dlpack::dtype_code::Int, 4},
+                           {"int64", "<i8", nb::dlpack::dtype_code::Int, 8},
+                           {"float16", "<f2", nb::dlpack::dtype_code::Float, 2},
+                           {"float32", "<f4", nb::dlpack::dtype_code::Float, 4}};
+
+const Kind& find_kind(const std::string& dtype) {
+    for (const Kind& kind : kKinds) {
+        if (dtype == kind.name) return kind;
+    }
+    const std::string message =
+        "unknown dtype '" + dtype + "'; accepted: uint8, int32, int64, float16, float32";
+    throw nb::value_error(message.c_str());
+}
+
+using Shape = std::vector<std::size_t>;
+
+/// Where an array of `shape` begins in a buffer of `size` bytes, after checking that it lies inside.
+void* place(void* memory, std::size_t size, const Shape& shape, const Kind& kind, std::size_t offset) {
+    std::size_t bytes = kind.bytes;
+    for (const std::size_t extent : shape) {
+        require(extent == 0 || bytes <= std::numeric_limits<std::size_t>::max() / extent,
+                "shape is too large");
+        bytes *= extent;
+    }
+    require(offset % kind.bytes == 0, "offset must be a multiple of the element's size");
+    require(bytes <= size && offset <= size - bytes, "the array does not lie inside the buffer");
+    return static_cast<std::byte*>(memory) + offset;
+}
+
+nb::dlpack::dtype dlpack_type(const Kind& kind) {
+    return {static_cast<std::uint8_t>(kind.code), static_cast<std::uint8_t>(8 * kind.bytes), 1};
+}
+
+/// C-contiguous elements in a device buffer, which lives as long as any of its arrays.
+struct DeviceArray {
+    void* data;
+    Shape shape;
+    const Kind* kind;
+    nb::object owner;
+
+    std::size_t nbytes() const {
+        std::size_t bytes = kind->bytes;
+        for (const std::size_t extent : shape) bytes *= extent;
+        return bytes;
+    }
+
+    nb::tuple shape_tuple() const { return nb::tuple(nb::cast(shape)); }
+
+    nb::dict array_interface() const {
+        nb::dict interface;
+        interface["shape"] = shape_tuple();
+        interface["typestr"] = kind->typestr;
+        interface["data"] = nb::make_tuple(as_address(data), false);
+        interface["strides"] = nb::none();
+        interface["version"] = 3;
+        return interface;
+    }
+
+    static int device_type() { return emulated ? nb::device::cpu::value : nb::device::cuda::value; }
+    static int device_id() { return emulated ? 0 : current_device(); }
+
+    /// A capsule for DLPack's consumers. What is on a stream is not waited for.
+    nb::object dlpack(const nb::kwargs& /*unused*/) const {
+        return nb::cast(nb::ndarray<>(data, shape.size(), shape.data(), owner, nullptr, dlpack_type(*kind),
+                                      device_type(), device_id()));
+    }
+
+    static nb::tuple dlpack_device(const DeviceArray& /*unused*/) {
+        return nb::make_tuple(device_type(), device_id());
+    }
+};
+
+DeviceArray device_array(nb::handle_t<DeviceMemory> self, const Shape& shape, const std::string& dtype,
+                         std::size_t offset) {
+    const auto& memory = *nb::inst_ptr<DeviceMemory>(self);
+    const Kind& kind = find_kind(dtype);
+    return {place(memory.get(), memory.size(), shape, kind, offset), shape, &kind, nb::borrow(self)};
+}
+
+nb::object host_array(nb::handle_t<HostMemory> self, const Shape& shape, const std::string& dtype,
+                      std::size_t offset) {
+    const auto& memory = *nb::inst_ptr<HostMemory>(self);
+    const Kind& kind = find_kind(dtype);
+    void* data = place(memory.get(), memory.size(), shape, kind, offset);
+    return nb::cast(
+        nb::ndarray<nb::numpy>(data, shape.size(), shape.data(), self, nullptr, dlpack_type(kind)));
+}
+
+void copy(std::uint64_t destination, std::uint64_t source, std::size_t nbytes, const StreamObject& stream) {
+    copy_async(as_pointer(destination), as_pointer(source), nbytes, stream.get());
+}
+
+}  // namespace
+
+void bind_memory(nb::module_& module) {
+    nb::class_<DeviceArray>(module, "DeviceArray",
+                            "C-contiguous elements in a DeviceBuffer, which they keep alive.")
+        .def_prop_ro("pointer", [](const DeviceArray& self) { return as_address(self.data); })
+        .def_prop_ro("nbytes", &DeviceArray::nbytes)
+        .def_prop_ro("shape", &DeviceArray::shape_tuple, nb::sig("def shape(self) -> tuple[int, ...]"))
+        .def_prop_ro("dtype", [](const DeviceArray& self) { return self.kind->name; })
+        .def_prop_ro("__cuda_array_interface__", &DeviceArray::array_interface,
+                     nb::sig("def __cuda_array_interface__(self) -> dict[str, object]"))
+        .def("__dlpack__", &DeviceArray::dlpack, nb::sig("def __dlpack__(self, **kwargs: object) -> object"))
+        .def("__dlpack_device__", &DeviceArray::dlpack_device,
+             nb::sig("def __dlpack_device__(self) -> tuple[int, int]"));
+    nb::class_<DeviceMemory>(module, "DeviceBuffer", "Bytes on the device, aligned to 256.")
+        .def(nb::init<std::size_t>(), "nbytes"_a)
+        .def_prop_ro("pointer", [](const DeviceMemory& self) { return as_address(self.get()); })
+        .def_prop_ro("nbytes", &DeviceMemory::size)
+        .def("array", &device_array, "shape"_a, "dtype"_a = "float32", "offset"_a = 0,
+             "The elements at `offset` bytes.");
+    nb::class_<HostMemory>(module, "HostBuffer",
+                           "Pinned bytes of the processor. `mapped`: kernels can use them at device_pointer. "
+                           "`write_combined`: fast for the device to read, very slow for the processor.")
+        .def(nb::init<std::size_t, bool, bool>(), "nbytes"_a, "mapped"_a = false, "write_combined"_a = false)
+        .def_prop_ro("pointer", [](const HostMemory& self) { return as_address(self.get()); })
+        .def_prop_ro(
+            "device_pointer",
+            [](const HostMemory& self) {
+                require(self.mapped(), "device_pointer needs a HostBuffer made with mapped=True");
+                return as_address(device_pointer(self.get()));
+            },
+            "Where kernels see a mapped buffer.")
+        .def_prop_ro("nbytes", &HostMemory::size)
+        .def("array", &host_array, "shape"_a, "dtype"_a = "float32", "offset"_a = 0,
+             nb::sig("def array(self, shape: Sequence[int], dtype: str = 'float32', offset: int = 0) -> "
+                     "numpy.ndarray"),
+             "A writable NumPy array of the elements at `offset` bytes.");
+    module.def("copy_async", &copy, "destination"_a, "source"_a, "nbytes"_a, "stream"_a,
+               "Copy between any two kinds of memory; in the stream's order where the processor's side is "
+               "pinned.");
+    module.def(
+        "fill_async",
+        [](std::uint64_t destination, std::uint8_t value, std::size_t nbytes, const StreamObject& stream) {
+            fill_async(as_pointer(destination), value, nbytes, stream.get());
+        },
+        "destination"_a, "value"_a, "nbytes"_a, "stream"_a, "Set every byte.");
+}
+
+}  // namespace ev::cuda::bind

@@ -1,0 +1,12 @@
+#include "bind.h"
+
+NB_MODULE(EV_CUDA_MODULE, module) {
+    module.doc() =
+        "CUDA kernels of edgevision and the wrappers that its runtime needs. Private.\n\n"
+        "Pointers are integers, of the device unless a name says host; nothing checks them. Whatever takes a "
+        "stream only puts work on it: memory must live until the work is done.";
+    nanobind::exception<ev::cuda::Error>(module, "CudaError", PyExc_RuntimeError);
+    ev::cuda::bind::bind_device(module);
+    ev::cuda::bind::bind_memory(module);
+    ev::cuda::bind::bind_streams(module);
+}

@@ -1,0 +1,144 @@
+"""Streams, events, buffers and graphs: what the runtime builds on."""
+
+from __future__ import annotations
+
+import gc
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+
+def test_there_is_a_device_that_says_what_it_is(cuda: ModuleType) -> None:
+    assert cuda.device_count() >= 1
+    assert cuda.why_no_device() == ""
+    info = cuda.device_info(cuda.current_device())
+    assert info.name
+    assert info.multiprocessors >= 1
+    assert info.threads_per_block >= 1024
+    with pytest.raises(cuda.CudaError):
+        cuda.set_device(cuda.device_count())
+
+
+def test_bytes_go_to_the_device_and_come_back(cuda: ModuleType) -> None:
+    stream, device = cuda.Stream(), cuda.DeviceBuffer(4096)
+    out, back = cuda.HostBuffer(4096), cuda.HostBuffer(4096)
+    numbers = out.array([8, 128], "float32")
+    numbers[:] = np.arange(1024, dtype=np.float32).reshape(8, 128)
+    cuda.copy_async(device.pointer, out.pointer, 4096, stream)
+    cuda.fill_async(device.pointer + 256, 0xFF, 4, stream)
+    cuda.copy_async(back.pointer, device.pointer, 4096, stream)
+    stream.synchronize()
+    assert stream.is_done()
+    got = back.array([1024])
+    assert np.isnan(got[64])
+    np.testing.assert_array_equal(np.delete(got, 64), np.delete(np.arange(1024, dtype=np.float32), 64))
+
+
+def test_arrays_say_where_they_are_and_keep_their_buffer(cuda: ModuleType) -> None:
+    buffer = cuda.DeviceBuffer(1000)
+    array = buffer.array([3, 5], "float16", 64)
+    assert (array.pointer, array.nbytes, array.shape) == (buffer.pointer + 64, 30, (3, 5))
+    assert array.dtype == "float16"
+    interface = array.__cuda_array_interface__
+    assert interface["data"] == (array.pointer, False)
+    assert (interface["shape"], interface["typestr"], interface["version"]) == ((3, 5), "<f2", 3)
+    assert array.__dlpack_device__()[0] == (1 if cuda.emulated else 2)
+    host = cuda.HostBuffer(64).array([4, 2], "int64")
+    gc.collect()  # the buffer has no other owner than its array
+    host[:] = 7
+    assert host.sum() == 56
+
+
+def test_dlpack_lends_the_buffers_own_memory(emulated_cuda: ModuleType) -> None:
+    array = emulated_cuda.DeviceBuffer(64).array([4, 4], "int32")
+    lent = np.from_dlpack(array)
+    assert (lent.shape, lent.dtype, lent.ctypes.data) == ((4, 4), np.int32, array.pointer)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "offset", "message"),
+    [
+        ([17], "float32", 0, "does not lie inside"),
+        ([16], "float32", 4, "does not lie inside"),
+        ([1], "float32", 2, "multiple of the element's size"),
+        ([2**40, 2**40], "uint8", 0, "too large"),
+        ([1], "float64", 0, "unknown dtype 'float64'; accepted: uint8"),
+    ],
+    ids=["longer", "beyond the end", "misaligned", "overflow", "dtype"],
+)
+def test_arrays_lie_inside_their_buffer(
+    cuda: ModuleType, shape: list[int], dtype: str, offset: int, message: str
+) -> None:
+    for buffer in (cuda.DeviceBuffer(64), cuda.HostBuffer(64)):
+        with pytest.raises(ValueError, match=message):
+            buffer.array(shape, dtype, offset)
+
+
+def test_only_mapped_buffers_are_the_devices_too(cuda: ModuleType) -> None:
+    assert cuda.HostBuffer(64, mapped=True).device_pointer != 0
+    with pytest.raises(ValueError, match="mapped=True"):
+        _ = cuda.HostBuffer(64).device_pointer
+
+
+def test_a_graph_replays_with_what_pinned_memory_holds_then(cuda: ModuleType) -> None:
+    stream, device = cuda.Stream(high_priority=True), cuda.DeviceBuffer(16)
+    source, result = cuda.HostBuffer(16), cuda.HostBuffer(16)
+    result.array([16], "uint8")[:] = 0
+    stream.begin_capture()
+    cuda.copy_async(device.pointer, source.pointer, 16, stream)
+    cuda.copy_async(result.pointer, device.pointer, 16, stream)
+    graph = stream.end_capture()
+    stream.synchronize()
+    assert graph.num_nodes == 2
+    assert result.array([16], "uint8").sum() == 0  # recorded, not run
+    for value in (3, 5):
+        source.array([16], "uint8")[:] = value
+        graph.launch(stream)
+        stream.synchronize()
+        assert (result.array([16], "uint8") == value).all()
+
+
+def test_a_graph_takes_the_pointers_of_a_later_recording_of_the_same_steps(cuda: ModuleType) -> None:
+    stream = cuda.Stream()
+    sources = [cuda.HostBuffer(16) for _ in range(2)]
+    for index, source in enumerate(sources):
+        source.array([16], "uint8")[:] = index + 1
+    device, result = cuda.DeviceBuffer(16), cuda.HostBuffer(16)
+
+    def record(source, clear: bool):
+        stream.begin_capture()
+        cuda.copy_async(device.pointer, source.pointer, 16, stream)
+        if clear:
+            cuda.fill_async(device.pointer, 0, 16, stream)
+        cuda.copy_async(result.pointer, device.pointer, 16, stream)
+        return stream.end_capture()
+
+    graph = record(sources[0], clear=False)
+    assert graph.update(record(sources[1], clear=False))
+    graph.launch(stream)
+    stream.synchronize()
+    assert (result.array([16], "uint8") == 2).all()
+    assert not graph.update(record(sources[0], clear=True))
+
+
+def test_events_order_streams_and_tell_the_time(cuda: ModuleType) -> None:
+    first, second = cuda.Stream(), cuda.Stream()
+    begin, end = cuda.Event(timing=True), cuda.Event(timing=True)
+    begin.record(first)
+    second.wait(begin)
+    end.record(second)
+    end.synchronize()
+    assert end.is_reached()
+    assert end.elapsed_ms(begin) >= 0.0
+    with pytest.raises(cuda.CudaError):
+        cuda.Event().elapsed_ms(begin)
+
+
+def test_wrapped_streams_are_not_owned(cuda: ModuleType) -> None:
+    stream = cuda.Stream()
+    wrapped = cuda.Stream.wrap(stream.handle)
+    assert wrapped.handle == stream.handle
+    del wrapped
+    gc.collect()
+    stream.synchronize()
