@@ -7,8 +7,10 @@ Pointers are integers, of the device unless a name says host; nothing checks the
 """
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy
+from numpy.typing import NDArray
 
 
 class CudaError(RuntimeError):
@@ -198,3 +200,23 @@ class Graph:
 
     @property
     def num_nodes(self) -> int: ...
+
+class ImageWriter:
+    """
+    Writes up to `batch` uint8 images through a placement each into one tensor, bit for bit what edgevision.ops.image writes. Images are placed, then written; a graph that recorded write() uses what is placed when it is launched. Place no image before the last launch has begun its kernel. table (channels, 256), pad (channels,): edgevision.ops.pixel_map.pixel_table's; filter as there.
+    """
+
+    def __init__(self, batch: int, height: int, width: int, table: Annotated[NDArray, dict(order='C', device='cpu', writable=False)], pad: Annotated[NDArray, dict(order='C', device='cpu', writable=False)], *, nhwc: bool, filter: int) -> None: ...
+
+    def place(self, index: int, pointer: int, height: int, width: int, channels: int, strides: Sequence[int], order: Sequence[int], to_gray: bool, resized_height: int, resized_width: int, offset_y: int, offset_x: int) -> None:
+        """
+        strides: bytes from row to row, pixel to pixel and channel to channel. order: the image's channel behind each of the tensor's; with to_gray where blue, green and red are.
+        """
+
+    def place_yuv(self, index: int, y: Sequence[int], u: Sequence[int], v: Sequence[int], height: int, width: int, half_height: bool, coefficients: Sequence[int], order: Sequence[int], to_gray: bool, resized_height: int, resized_width: int, offset_y: int, offset_x: int) -> None:
+        """
+        Planes of a frame, chroma of half the width: pointer, bytes from row to row and from sample to sample. half_height: 4:2:0, else 4:2:2. order counts blue, green, red.
+        """
+
+    def write(self, out: int, count: int, stream: Stream) -> None:
+        """Write the first `count` images into the tensor at `out`."""

@@ -73,6 +73,7 @@ __global__ void __launch_bounds__(Body::kThreads) run_body(const Body body) {
     __shared__ typename Body::Shared shared;
     const Block block{static_cast<int>(blockIdx.x), static_cast<int>(blockIdx.y),
                       static_cast<int>(blockIdx.z), static_cast<int>(threadIdx.x), Body::kThreads};
+    (void)Body::kHasBarriers;  // counts where threads are emulated
     body(block, shared);
 }
 

@@ -9,4 +9,5 @@ NB_MODULE(EV_CUDA_MODULE, module) {
     ev::cuda::bind::bind_device(module);
     ev::cuda::bind::bind_memory(module);
     ev::cuda::bind::bind_streams(module);
+    ev::cuda::bind::bind_image(module);
 }
