@@ -26,15 +26,20 @@ def num_threads() -> int:
 
 def set_num_threads(threads: int) -> None: ...
 
-def write_image(image: Annotated[NDArray[numpy.uint8], dict(device='cpu', writable=False)], out: Annotated[NDArray, dict(device='cpu')], table: Annotated[NDArray, dict(order='C', device='cpu', writable=False)], pad: Annotated[NDArray, dict(order='C', device='cpu', writable=False)], resized_height: int, resized_width: int, offset_y: int, offset_x: int, filter: int, order_0: int, order_1: int, order_2: int, to_gray: bool, nhwc: bool) -> None:
+class ImagePlan:
     """
-    Write a uint8 image (H, W) or (H, W, channels) through a placement into `out`.
+    How images of one size are placed and converted into tensors of one kind.
     """
 
-def write_yuv(y: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), device='cpu', writable=False)], u: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), device='cpu', writable=False)], v: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), device='cpu', writable=False)], luma_offset: int, luma: int, red_v: int, green_u: int, green_v: int, blue_u: int, out: Annotated[NDArray, dict(device='cpu')], table: Annotated[NDArray, dict(order='C', device='cpu', writable=False)], pad: Annotated[NDArray, dict(order='C', device='cpu', writable=False)], resized_height: int, resized_width: int, offset_y: int, offset_x: int, filter: int, order_0: int, order_1: int, order_2: int, to_gray: bool, nhwc: bool) -> None:
-    """
-    Write strided uint8 planes (4:2:0 or 4:2:2) as a BGR image through a placement into `out`.
-    """
+    def __init__(self, image_height: int, image_width: int, image_channels: int, canvas_height: int, canvas_width: int, table: Annotated[NDArray, dict(order='C', device='cpu', writable=False)], pad: Annotated[NDArray, dict(order='C', device='cpu', writable=False)], resized_height: int, resized_width: int, offset_y: int, offset_x: int, filter: int, order_0: int, order_1: int, order_2: int, to_gray: bool, nhwc: bool) -> None: ...
+
+    def write(self, image: object | None, out: object | None) -> bool:
+        """
+        Write a uint8 image (H, W) or (H, W, channels) into all of `out`; False, with nothing written, if either is not an array as planned, or they overlap.
+        """
+
+    def write_yuv(self, y: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), device='cpu', writable=False)], u: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), device='cpu', writable=False)], v: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), device='cpu', writable=False)], luma_offset: int, luma: int, red_v: int, green_u: int, green_v: int, blue_u: int, out: object | None) -> bool:
+        """The same for strided uint8 planes (4:2:0 or 4:2:2), as a BGR image."""
 
 def convert_yuv(y: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), device='cpu', writable=False)], u: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), device='cpu', writable=False)], v: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), device='cpu', writable=False)], out: Annotated[NDArray[numpy.uint8], dict(shape=(None, None, 3), device='cpu')], luma_offset: int, luma: int, red_v: int, green_u: int, green_v: int, blue_u: int, rgb: bool) -> None:
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from edgevision.errors import InputError
 from edgevision.geometry import Placement
-from edgevision.ops._dispatch import native
-from edgevision.ops.pixel_map import COLORS, DTYPES, FILTERS, LAYOUTS, PixelMap, pixel_table
-from edgevision.ops.reference import image as reference
+from edgevision.ops._checks import describe
+from edgevision.ops.image_plan import SOURCES, dtype_of, explain_refusal, plan_image
+from edgevision.ops.pixel_map import COLORS, DTYPES, FILTERS, LAYOUTS, PixelMap
 
 __all__ = [
     "COLORS",
@@ -25,12 +25,11 @@ __all__ = [
     "images_to_tensor",
 ]
 
-SOURCES = {"bgr": 3, "rgb": 3, "bgra": 4, "rgba": 4, "gray": 1}
-"""Channels of each kind of image."""
-
-_MAX_SIDE = 1 << 24
 _DEFAULT = PixelMap()
-_write = reference.write_image if native is None else native.write_image
+_Last = tuple[Placement | None, PixelMap | None, str, Callable[[Any, Any], bool]]
+# The placement, map, source and plan of the last call, told by what they are and not by what they hold: a camera's
+# frames all have the same, and to look a plan up takes longer than to copy a small image.
+_last: _Last = (None, None, "", lambda image, out: False)
 
 
 def image_to_tensor(
@@ -51,25 +50,28 @@ def image_to_tensor(
 
     Safe to call from several threads on different `out`. Raises InputError for whatever does not fit the above.
     """
+    last_placement, last_pixels, last_source, write = _last
+    if not (
+        last_placement is placement and last_pixels is pixels and last_source == source and write(image, out)
+    ):
+        _write_first(image, placement, out, source, pixels)
+    return out
+
+
+def _write_first(
+    image: NDArray[np.uint8], placement: Placement, out: NDArray[Any], source: str, pixels: PixelMap
+) -> None:
+    """The same where the last call was for another plan, or something is wrong."""
+    global _last
     channels = SOURCES.get(source)
     if channels is None:
         raise InputError(f"unknown source {source!r}; accepted: {', '.join(SOURCES)}")
-    table, pad = pixel_table(pixels, dtype_of(out))
-    _check_image(image, placement, source, channels)
-    check_out(out, placement, pixels)
-    # Bounds are enough: no sensible caller interleaves an image with its tensor, and an exact answer may take long.
-    if np.may_share_memory(image, out):
-        raise InputError(
-            "image and out share memory: writing out would change the image; pass a copy of the image"
-        )
-    to_gray = pixels.color == "gray" and source != "gray"
-    first, second, third = channel_order(source, pixels.color)
-    resized, offset = placement.resized_hw, placement.offset_yx
-    _write(
-        image, out, table, pad, resized[0], resized[1], offset[0], offset[1], FILTERS[pixels.filter],
-        first, second, third, to_gray, pixels.layout == "nhwc",
-    )  # fmt: skip
-    return out
+    dtype = dtype_of(out)
+    size = _image_size(image, source, channels)
+    plan = plan_image(placement, pixels, source, dtype)
+    if not plan.write(image, out):
+        raise explain_refusal(size, out, placement, pixels, "image")
+    _last = (placement, pixels, source, plan.write)
 
 
 def images_to_tensor(
@@ -85,7 +87,7 @@ def images_to_tensor(
     Raises InputError as image_to_tensor does, and where images, placements and `out` do not agree on B.
     """
     if not isinstance(out, np.ndarray) or out.ndim != 4:
-        raise InputError(f"out must be a NumPy array (B, C, H, W) or (B, H, W, C), got {_describe(out)}")
+        raise InputError(f"out must be a NumPy array (B, C, H, W) or (B, H, W, C), got {describe(out)}")
     if not len(images) == len(placements) == out.shape[0]:
         raise InputError(
             f"images, placements and out must agree on the batch, got {len(images)} images, {len(placements)} "
@@ -96,62 +98,12 @@ def images_to_tensor(
     return out
 
 
-def channel_order(source: str, color: str) -> tuple[int, int, int]:
-    """The image's channel behind each of the tensor's; for a gray tensor, where blue, green and red are."""
-    if source == "gray":
-        return 0, 0, 0
-    blue_first = source in ("bgr", "bgra")
-    return (0, 1, 2) if blue_first == (color != "rgb") else (2, 1, 0)
-
-
-def _describe(array: object) -> str:
-    return f"{array.dtype} {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
-
-
-def dtype_of(out: object) -> str:
-    """The name of an array's dtype. Raises InputError for anything but an array in native byte order."""
-    # A big-endian float32 is named "float32" too: the byte order needs a look of its own.
-    if isinstance(out, np.ndarray) and out.dtype.isnative:
-        return str(out.dtype.name)
-    raise InputError(f"out must be a NumPy array in native byte order, got {_describe(out)}")
-
-
-def _check_image(image: NDArray[np.uint8], placement: Placement, source: str, channels: int) -> None:
+def _image_size(image: NDArray[np.uint8], source: str, channels: int) -> tuple[int, ...]:
     is_bytes = isinstance(image, np.ndarray) and image.dtype == np.uint8
     shape: tuple[int, ...] = image.shape if is_bytes else ()
     if not (len(shape) == 3 and shape[2] == channels) and not (len(shape) == 2 and channels == 1):
         accepted = "(H, W) or (H, W, 1)" if channels == 1 else f"(H, W, {channels})"
-        raise InputError(f"a {source!r} image must be uint8 {accepted}, got {_describe(image)}")
-    check_placement(placement, shape[0], shape[1])
-
-
-def check_placement(placement: Placement, height: int, width: int) -> None:
-    """Raises InputError unless `placement` is for an image of height x width, and its numbers are in range."""
-    if min(height, width) < 1 or max(height, width) > _MAX_SIDE:
-        raise InputError(f"image sides must be from 1 to {_MAX_SIDE}, got {height}x{width}")
-    if placement.image_hw != (height, width):
-        raise InputError(
-            f"the placement is for an image of {placement.image_hw}, got one of {(height, width)} (height, width); "
-            f"compute a placement for each image size"
-        )
-    sides, offset = placement.resized_hw, placement.offset_yx
-    if min(sides) < 1 or max(sides) > _MAX_SIDE or max(abs(offset[0]), abs(offset[1])) > _MAX_SIDE:
-        raise InputError(
-            f"a placement's resized sides must be from 1 to {_MAX_SIDE} and its offsets no larger, "
-            f"got {sides} at {offset}"
-        )
-
-
-def check_out(out: NDArray[Any], placement: Placement, pixels: PixelMap) -> None:
-    """Raises InputError unless `out` is a tensor of the placement's canvas, as `pixels` lays it out."""
-    canvas = placement.canvas_hw
-    wanted = (*canvas, pixels.channels) if pixels.layout == "nhwc" else (pixels.channels, *canvas)
-    if out.shape != wanted:
-        raise InputError(
-            f"out must be {wanted} for layout {pixels.layout!r}, color {pixels.color!r} and a canvas of {canvas} "
-            f"(height, width), got {out.shape}"
-        )
-    if min(canvas) < 1 or max(canvas) > _MAX_SIDE:
-        raise InputError(f"canvas sides must be from 1 to {_MAX_SIDE}, got {canvas}")
-    if not out.flags.writeable:
-        raise InputError("out is read-only; pass an array that can be written to")
+        raise InputError(f"a {source!r} image must be uint8 {accepted}, got {describe(image)}")
+    if min(shape[:2]) < 1:
+        raise InputError(f"an image must have at least one row and column, got {shape}")
+    return shape[:2]

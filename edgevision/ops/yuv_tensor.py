@@ -8,18 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.errors import InputError
 from edgevision.geometry import Placement
-from edgevision.ops._dispatch import native
 from edgevision.ops.color import split_frame
-from edgevision.ops.image import channel_order, check_out, check_placement, dtype_of
-from edgevision.ops.pixel_map import FILTERS, PixelMap, pixel_table
-from edgevision.ops.reference import color as reference
+from edgevision.ops.image_plan import dtype_of, explain_refusal, plan_image
+from edgevision.ops.pixel_map import PixelMap
 
 __all__ = ["yuv_to_tensor"]
 
 _DEFAULT = PixelMap()
-_write = reference.write_yuv if native is None else native.write_yuv
 
 
 def yuv_to_tensor(
@@ -44,17 +40,9 @@ def yuv_to_tensor(
 
     Safe to call from several threads on different `out`. Raises InputError for whatever does not fit the above.
     """
-    table, pad = pixel_table(pixels, dtype_of(out))
-    y, u, v, coefficients, arrays = split_frame(frame, format, matrix, range)
-    check_placement(placement, *y.shape)
-    check_out(out, placement, pixels)
-    if any(np.may_share_memory(array, out) for array in arrays):
-        raise InputError(
-            "frame and out share memory: writing out would change the frame; pass a copy of the frame"
-        )
-    resized, offset = placement.resized_hw, placement.offset_yx
-    _write(
-        y, u, v, *coefficients, out, table, pad, resized[0], resized[1], offset[0], offset[1], FILTERS[pixels.filter],
-        *channel_order("bgr", pixels.color), pixels.color == "gray", pixels.layout == "nhwc",
-    )  # fmt: skip
+    dtype = dtype_of(out)
+    y, u, v, coefficients, _ = split_frame(frame, format, matrix, range)
+    plan = plan_image(placement, pixels, "bgr", dtype)
+    if not plan.write_yuv(y, u, v, *coefficients, out):
+        raise explain_refusal(y.shape, out, placement, pixels, "frame")
     return out

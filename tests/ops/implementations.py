@@ -8,7 +8,9 @@ from types import ModuleType
 
 import pytest
 
+from edgevision.ops import image, image_plan
 from edgevision.ops._dispatch import native
+from edgevision.ops.reference import image_plan as reference_plan
 
 ISAS: tuple[str, ...] = tuple(native.available_isas()) if native is not None else ()
 IMPLEMENTATIONS = ("reference", *(ISAS or ("native",)))
@@ -28,3 +30,9 @@ def implementation(name: str) -> Iterator[ModuleType | None]:
         yield native
     finally:
         native.select_isa(before)
+
+
+def use_for_images(patch: pytest.MonkeyPatch, module: ModuleType | None) -> None:
+    """Makes image_to_tensor and yuv_to_tensor use the native module, or with None the reference."""
+    patch.setattr(image_plan, "_Plan", (module or reference_plan).ImagePlan)
+    patch.setattr(image, "_last", (None, None, "", lambda image, out: False))

@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from implementations import IMPLEMENTATIONS, implementation
+from implementations import IMPLEMENTATIONS, implementation, use_for_images
 
 from edgevision.geometry import Placement, place_image
-from edgevision.ops import image as ops
 from edgevision.ops._dispatch import native
 from edgevision.ops.image import (
     COLORS,
@@ -26,7 +25,6 @@ from edgevision.ops.image import (
     image_to_tensor,
     images_to_tensor,
 )
-from edgevision.ops.reference import image as reference
 from edgevision.ops.threads import get_num_threads, set_num_threads
 
 
@@ -34,7 +32,7 @@ from edgevision.ops.threads import get_num_threads, set_num_threads
 def write(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Makes image_to_tensor use one implementation."""
     with implementation(request.param) as module:
-        monkeypatch.setattr(ops, "_write", (module or reference).write_image)
+        use_for_images(monkeypatch, module)
         yield request.param
 
 
@@ -296,8 +294,8 @@ def jobs(draw: st.DrawFn) -> tuple[np.ndarray, Placement, np.ndarray, np.ndarray
 def test_native_equals_reference(job) -> None:
     image, placement, first, second, source, pixels = job
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ops, "_write", native.write_image)
+        use_for_images(patch, native)
         image_to_tensor(image, placement, first, source=source, pixels=pixels)
-        patch.setattr(ops, "_write", reference.write_image)
+        use_for_images(patch, None)
         image_to_tensor(image, placement, second, source=source, pixels=pixels)
     np.testing.assert_array_equal(first, second)

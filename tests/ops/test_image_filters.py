@@ -6,12 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from implementations import IMPLEMENTATIONS, implementation
+from implementations import IMPLEMENTATIONS, implementation, use_for_images
 
 from edgevision.geometry import Placement, place_image
-from edgevision.ops import image as ops
 from edgevision.ops.image import PixelMap, image_to_tensor
-from edgevision.ops.reference import image as reference
 
 cv2 = pytest.importorskip("cv2")
 pil = pytest.importorskip("PIL.Image")
@@ -46,7 +44,7 @@ SPECIAL_SIZES = [
 @pytest.fixture(params=IMPLEMENTATIONS, autouse=True)
 def _implementation(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     with implementation(request.param) as module:
-        monkeypatch.setattr(ops, "_write", (module or reference).write_image)
+        use_for_images(monkeypatch, module)
         yield
 
 

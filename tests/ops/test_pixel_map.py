@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from implementations import use_for_images
 
 from edgevision.errors import InputError
 from edgevision.geometry import Placement, place_image
-from edgevision.ops import image as ops
 from edgevision.ops._dispatch import native
 from edgevision.ops.image import PixelMap, image_to_tensor
-from edgevision.ops.reference import image as reference
 
 
 @pytest.fixture(params=["native", "reference"])
@@ -18,7 +17,7 @@ def write(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
     """Makes image_to_tensor use one implementation."""
     if request.param == "native" and native is None:
         pytest.skip("edgevision._native is not built")
-    monkeypatch.setattr(ops, "_write", (native if request.param == "native" else reference).write_image)
+    use_for_images(monkeypatch, native if request.param == "native" else None)
     return request.param
 
 

@@ -8,18 +8,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from implementations import IMPLEMENTATIONS, implementation
+from implementations import IMPLEMENTATIONS, implementation, use_for_images
 
 from edgevision.errors import InputError
 from edgevision.geometry import Placement, place_image
-from edgevision.ops import color, image
-from edgevision.ops import yuv_tensor as ops
+from edgevision.ops import color
 from edgevision.ops._dispatch import native
 from edgevision.ops.color import YUV_FORMATS, YUV_MATRICES, YUV_RANGES, yuv_to_bgr
 from edgevision.ops.image import image_to_tensor
+from edgevision.ops.image_plan import plan_image
 from edgevision.ops.pixel_map import COLORS, DTYPES, FILTERS, LAYOUTS, PixelMap
 from edgevision.ops.reference import color as reference_color
-from edgevision.ops.reference import image as reference_image
 from edgevision.ops.threads import get_num_threads, set_num_threads
 from edgevision.ops.yuv_tensor import yuv_to_tensor
 
@@ -28,11 +27,10 @@ PLANAR = ("nv12", "nv21", "i420", "yv12")
 
 @pytest.fixture(params=IMPLEMENTATIONS)
 def write(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Makes yuv_to_tensor use one implementation, and what it is compared with NumPy's."""
+    """Makes yuv_to_tensor use one implementation; what it is compared with is NumPy's."""
     monkeypatch.setattr(color, "_convert", reference_color.convert_yuv)
-    monkeypatch.setattr(image, "_write", reference_image.write_image)
     with implementation(request.param) as module:
-        monkeypatch.setattr(ops, "_write", (module or reference_color).write_yuv)
+        use_for_images(monkeypatch, module)
         yield request.param
 
 
@@ -56,9 +54,14 @@ def check(
     frame, format: str, placement: Placement, pixels: PixelMap, dtype: str = "float32", **options
 ) -> None:
     """Compares every element with the two steps."""
-    expected = image_to_tensor(
-        yuv_to_bgr(frame, format, **options), placement, tensor_of(placement, pixels, dtype), pixels=pixels
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        use_for_images(patch, None)
+        expected = image_to_tensor(
+            yuv_to_bgr(frame, format, **options),
+            placement,
+            tensor_of(placement, pixels, dtype),
+            pixels=pixels,
+        )
     out = tensor_of(placement, pixels, dtype)
     assert yuv_to_tensor(frame, format, placement, out, pixels=pixels, **options) is out
     np.testing.assert_array_equal(out, expected)
@@ -135,9 +138,9 @@ def test_native_equals_reference(data) -> None:
     frame = frame_of(format, *size, seed=data.draw(st.integers(0, 99)))
     placement = Placement(size, resized, offset, canvas)
     results = []
-    for module in (native, reference_color):
+    for module in (native, None):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(ops, "_write", module.write_yuv)
+            use_for_images(patch, module)
             results.append(
                 yuv_to_tensor(
                     frame, format, placement, tensor_of(placement, pixels, "float32"), pixels=pixels
@@ -204,21 +207,18 @@ def test_refuses_an_out_that_shares_memory() -> None:
     [
         {"u": noise(3, 2), "v": noise(3, 2)},
         {"y": noise(4, 5)},
-        {"out": np.zeros((3, 8), np.float32)},
-        {"table": np.zeros((3, 255), np.float32)},
+        {"y": noise(4, 4).astype(np.float32)},
         {"luma": 1 << 30},
-        {"order_2": 3},
-        {"resized_width": 0},
+        {"luma_offset": 256},
     ],
     ids=lambda changes: next(iter(changes)),
 )
 def test_native_is_safe_whatever_it_is_given(changes) -> None:
     arguments = {
         "y": noise(4, 4), "u": noise(2, 2), "v": noise(2, 2), "luma_offset": 16, "luma": 1, "red_v": 1, "green_u": 1,
-        "green_v": 1, "blue_u": 1, "out": np.zeros((3, 8, 8), np.float32), "table": np.zeros((3, 256), np.float32),
-        "pad": np.zeros(3, np.float32), "resized_height": 8, "resized_width": 8, "offset_y": 0, "offset_x": 0,
-        "filter": 1, "order_0": 0, "order_1": 1, "order_2": 2, "to_gray": False, "nhwc": False,
+        "green_v": 1, "blue_u": 1, "out": np.zeros((3, 8, 8), np.float32),
     }  # fmt: skip
-    native.write_yuv(**arguments)
+    plan = plan_image(place_image((4, 4), (8, 8)), PixelMap(), "bgr", np.dtype(np.float32))
+    assert plan.write_yuv(**arguments)
     with pytest.raises((TypeError, ValueError)):
-        native.write_yuv(**{**arguments, **changes})
+        plan.write_yuv(**{**arguments, **changes})

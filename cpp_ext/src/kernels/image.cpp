@@ -4,14 +4,12 @@
 
 #include "color_rows.h"
 #include "image_planes.h"
+#include "luma.h"
 
 namespace ev {
 inline namespace EV_ISA {
 namespace detail {
 namespace {
-
-// Pixels whose luma is taken together: their channels stay in the first-level cache.
-constexpr int kLumaChunk = 256;
 
 struct SourceColumns {
     int begin, end;
@@ -90,14 +88,7 @@ SourceRow source_row(const ImageJob& job, int y, std::uint8_t* converted) {
     }
     for (int c = 0; c < 3; ++c) row.channel_offset[c] = job.order[c] * job.image.channel_stride;
     if (!job.to_gray) return row;
-    std::uint8_t planes[3][kLumaChunk];
-    for (int x = columns.begin; x < columns.end; x += kLumaChunk) {
-        const int count = std::min(kLumaChunk, columns.end - x);
-        split_row(row, 3, x, count, planes[0], kLumaChunk);
-        for (int i = 0; i < count; ++i) {
-            scratch.gray[x + i] = luma_bt601(planes[0][i], planes[1][i], planes[2][i]);
-        }
-    }
+    write_luma(row, columns.begin, columns.end - columns.begin, scratch.gray + columns.begin);
     return SourceRow{scratch.gray, 1, {0, 0, 0}};
 }
 
@@ -106,6 +97,7 @@ SourceRow source_row(const ImageJob& job, int y, std::uint8_t* converted) {
 namespace {
 
 std::size_t filter_scratch_size(const ImageJob& job, const detail::Region& region) {
+    if (detail::keeps_size(job)) return detail::same_size_scratch_size(job, region);
     if (detail::copies_pixels(job, region)) return detail::nearest_scratch_size(job, region);
     if (detail::shows_halves(job)) return detail::halves_scratch_size(job, region);
     if (job.filter == Filter::linear) return detail::linear_scratch_size(job, region);
@@ -122,12 +114,14 @@ std::size_t image_scratch_size(const ImageJob& job) {
 
 void write_image(const ImageJob& job, std::byte* scratch) {
     const detail::Region region(job);
-    detail::write_border(job, region);
+    if (!region.covers(job.out)) detail::write_border(job, region);
     if (region.empty()) return;
     ImageJob prepared = job;
     detail::prepare_store(prepared, scratch);
     scratch += detail::store_scratch_size(job);
-    if (detail::copies_pixels(job, region)) {
+    if (detail::keeps_size(job)) {
+        detail::write_same_size(prepared, region, scratch);
+    } else if (detail::copies_pixels(job, region)) {
         detail::write_nearest(prepared, region, scratch);
     } else if (detail::shows_halves(job)) {
         detail::write_halves(prepared, region, scratch);

@@ -5,6 +5,7 @@
 
 #include "image_planes.h"
 #include "pick_pixels.h"
+#include "reorder_pixels.h"
 
 namespace ev {
 inline namespace EV_ISA {
@@ -112,11 +113,6 @@ class CopiedColumns {
     bool thirds_ = true;      // two columns lie between each two
 };
 
-/// Whether the tensor takes pixels as packed rows hold them, but for the channels' order.
-bool takes_packed(const ImageJob& job) {
-    return job.out.element == Element::u8 && job.scale.holds && is_interleaved(job.out);
-}
-
 }  // namespace
 
 bool copies_pixels(const ImageJob& job, const Region& region) {
@@ -140,7 +136,7 @@ void write_nearest(const ImageJob& job, const Region& region, std::byte* scratch
     const NearestScratch scratch(arena, job, region);
     const CopiedColumns columns(job, region, scratch);
     const double step = source_step(job.image.height, job.resized_height);
-    const bool as_packed = takes_packed(job);
+    const bool as_packed = takes_pixels(job) && is_interleaved(job.out);
     auto* out = static_cast<std::uint8_t*>(job.out.data) + std::ptrdiff_t{3} * region.x_begin;
     int held = -1;
     for (int y = region.y_begin; y < region.y_end; ++y) {

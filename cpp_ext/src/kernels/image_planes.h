@@ -84,34 +84,6 @@ inline void join_planes(const std::uint8_t* __restrict first, const std::uint8_t
     }
 }
 
-/// Packed pixels to pixels of three neighbouring bytes in the order of the channels.
-inline void reorder_packed(const PackedRow& row, int count, std::uint8_t* out) {
-    const int* position = row.position;
-    if (row.stride == 3 && position[0] == 0 && position[1] == 1) {
-        std::memcpy(out, row.data, static_cast<std::size_t>(count) * 3);
-        return;
-    }
-    std::ptrdiff_t i = 0;
-#if defined(__AVX2__)
-    // 16 bytes hold five pixels of three bytes or four of four. What is written beyond them is overwritten by
-    // the next step; the last pixels, where there is none, are left to the loop below.
-    const int step = row.stride == 3 ? 5 : 4;
-    alignas(16) std::int8_t index[16];
-    std::fill_n(index, 16, std::int8_t{-1});
-    for (int k = 0; k < step; ++k) {
-        for (int c = 0; c < 3; ++c) index[3 * k + c] = static_cast<std::int8_t>(row.stride * k + position[c]);
-    }
-    const __m128i shuffle = _mm_load_si128(reinterpret_cast<const __m128i*>(index));
-    for (; i + 6 <= count; i += step) {
-        const __m128i pixels = _mm_loadu_si128(reinterpret_cast<const __m128i*>(row.data + i * row.stride));
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 3 * i), _mm_shuffle_epi8(pixels, shuffle));
-    }
-#endif
-    for (; i < count; ++i) {
-        for (int c = 0; c < 3; ++c) out[3 * i + c] = row.data[i * row.stride + position[c]];
-    }
-}
-
 /// Pixels [first, first + count) of a row: channel c to planes + c * pitch.
 inline void split_row(const SourceRow& row, int channels, int first, int count, std::uint8_t* planes,
                       std::ptrdiff_t pitch) {

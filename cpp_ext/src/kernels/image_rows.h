@@ -38,6 +38,9 @@ struct Region {
     explicit Region(const ImageJob& job);
     bool empty() const { return y_begin >= y_end || x_begin >= x_end; }
     int width() const { return x_end - x_begin; }
+    bool covers(const TensorView& out) const {
+        return y_begin == 0 && x_begin == 0 && y_end == out.height && x_end == out.width;
+    }
 };
 
 /// One source row as the filters read it: channel c of pixel x is at data[c_offset[c] + x * pixel_stride].
@@ -80,6 +83,20 @@ void write_border(const ImageJob& job, const Region& region);
 inline bool is_interleaved(const TensorView& out) {
     return out.channels == 3 && out.channel_stride == 1 && out.pixel_stride == 3;
 }
+
+/// Whether the tensor's elements are the pixels themselves.
+inline bool takes_pixels(const ImageJob& job) {
+    return job.out.element == Element::u8 && job.scale.holds;
+}
+
+/// Whether the image lies in memory and keeps its size.
+inline bool keeps_size(const ImageJob& job) {
+    return job.yuv == nullptr && job.resized_height == job.image.height &&
+           job.resized_width == job.image.width;
+}
+
+std::size_t same_size_scratch_size(const ImageJob& job, const Region& region);
+void write_same_size(const ImageJob& job, const Region& region, std::byte* scratch);
 
 /// Whether each pixel shown is one of the image's: write_nearest writes it then, whatever the filter.
 bool copies_pixels(const ImageJob& job, const Region& region);
