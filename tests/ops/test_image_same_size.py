@@ -119,7 +119,7 @@ def test_cropped_and_padded(layout: str) -> None:
     np.testing.assert_array_equal(out, expected if layout == "nhwc" else expected.transpose(2, 0, 1))
 
 
-# Results of 16 MiB and more are written past the caches.
+# Planes of 16 MiB and more together are written past the caches, where they are aligned alike.
 LARGE = [
     pytest.param("gray", "gray", "nchw", (4103, 4099), id="gray"),
     pytest.param("bgr", "gray", "nchw", (4103, 4099), id="luma"),
@@ -127,6 +127,8 @@ LARGE = [
     pytest.param("bgr", "bgr", "nhwc", (2401, 2399), id="kept"),
     pytest.param("bgra", "rgb", "nhwc", (2401, 2399), id="four-bytes"),
     pytest.param("bgr", "rgb", "nchw", (2401, 2399), id="planes"),
+    pytest.param("bgr", "rgb", "nchw", (2402, 2400), id="planes-aligned-alike"),
+    pytest.param("rgb", "rgb", "nchw", (2402, 2400), id="planes-in-order"),
 ]
 
 
@@ -148,8 +150,8 @@ def test_large(source: str, color: str, layout: str, size: tuple[int, int], thre
 @pytest.mark.parametrize("layout", ["nhwc", "nchw"])
 def test_large_with_rows_apart(layout: str) -> None:
     """Each row begins and ends within a cache line that is not its own."""
-    image = noise(2401, 2410, 3)[:, 5:2404]
-    out = np.full(tensor_shape(2401, 2405, 3, layout), 77, np.uint8)
+    image = noise(2400, 2410, 3)[:, 5:2404]
+    out = np.full(tensor_shape(2400, 2406, 3, layout), 77, np.uint8)
     inner = out[:, 3:2402] if layout == "nhwc" else out[:, :, 3:2402]
     check(image, "bgr", "rgb", layout, inner)
     edges = (out[:, :3], out[:, 2402:]) if layout == "nhwc" else (out[..., :3], out[..., 2402:])

@@ -15,6 +15,10 @@ namespace {
 // no vector, cost most of the time of a narrow image. A pixel's index fits in an int then.
 constexpr int kMostTogether = 1 << 24;
 
+// Bytes of a result whose planes are written past the caches, which would not hold it and the image until it
+// is read: three more streams to read first take half as long again.
+constexpr std::int64_t kLargeResult = std::int64_t{16} << 20;
+
 struct SameSizeScratch {
     std::uint8_t* converted;
     std::uint8_t* row;
@@ -46,6 +50,51 @@ PackedRow packed_from(const SourceRow& source, int first) {
     packed.data += std::ptrdiff_t{first} * packed.stride;
     return packed;
 }
+
+#if defined(__AVX2__)
+
+bool writes_past_caches(const ImageJob& job, const Region& region) {
+    const std::int64_t rows = region.y_end - region.y_begin;
+    const bool planes = !job.to_gray && job.out.channels == 3 && job.out.pixel_stride == 1;
+    return planes && rows * region.width() * 3 >= kLargeResult &&
+           job.out.channel_stride % kSplitPixels == 0 && packed_row(source_layout(job)).stride == 3;
+}
+
+/// Packed pixels of three bytes to planes of `out`, past the caches.
+void stream_planes(const PackedRow& row, int count, std::uint8_t* out, std::ptrdiff_t pitch) {
+    const auto place = static_cast<int>(reinterpret_cast<std::uintptr_t>(out) % kSplitPixels);
+    std::ptrdiff_t i = std::min(count, (kSplitPixels - place) % kSplitPixels);
+    split_packed(row, static_cast<int>(i), out, pitch);
+    for (; i + kSplitPixels <= count; i += kSplitPixels) {
+        PlaneBytes bytes[3];
+        split_pixels_at(row.data + 3 * i, bytes);
+        for (int c = 0; c < 3; ++c) {
+            _mm256_stream_si256(reinterpret_cast<__m256i*>(out + c * pitch + i), bytes[row.position[c]]);
+        }
+    }
+    PackedRow rest = row;
+    rest.data += 3 * i;
+    split_packed(rest, count - static_cast<int>(i), out + i, pitch);
+}
+
+/// Before anybody else looks at what was streamed.
+void finish_streaming() {
+    _mm_sfence();
+}
+
+#else
+
+// To read a line first that is written whole takes time, but compilers here offer no other way of writing it,
+// or the splitting takes longer.
+bool writes_past_caches(const ImageJob&, const Region&) {
+    return false;
+}
+
+void stream_planes(const PackedRow&, int, std::uint8_t*, std::ptrdiff_t) {}
+
+void finish_streaming() {}
+
+#endif
 
 /// Pixels [first, first + count) of a row.
 void copy_pixels(const ImageJob& job, const SourceRow& source, int first, int count, std::uint8_t* out) {
@@ -81,13 +130,19 @@ void write_same_size(const ImageJob& job, const Region& region, std::byte* scrat
     ImageJob as_it_is = job;
     as_it_is.to_gray = false;  // or source_row would convert whole rows
     const int step = rows_together(job, region);
+    const bool streams = writes_past_caches(job, region);
     for (int y = region.y_begin; y < region.y_end; y += step) {
         const int count = std::min(step, region.y_end - y) * region.width();
         const SourceRow source = source_row(as_it_is, y - job.offset_y, nullptr);
         auto* out = static_cast<std::uint8_t*>(job.out.data) + y * job.out.row_stride +
                     region.x_begin * job.out.pixel_stride;
-        copy_pixels(job, source, first, count, out);
+        if (streams) {
+            stream_planes(packed_from(source, first), count, out, job.out.channel_stride);
+        } else {
+            copy_pixels(job, source, first, count, out);
+        }
     }
+    if (streams) finish_streaming();
 }
 
 }  // namespace detail

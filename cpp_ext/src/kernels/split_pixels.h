@@ -6,7 +6,7 @@
 
 #include "ev/isa.h"
 
-#if defined(__AVX2__)
+#if defined(__SSE2__) || defined(_M_X64)
 #include <immintrin.h>
 #define EV_SPLIT_PIXELS 1
 #else
@@ -17,7 +17,7 @@ namespace ev {
 inline namespace EV_ISA {
 namespace detail {
 
-#if EV_SPLIT_PIXELS
+#if defined(__AVX2__)
 
 /// The same byte of kSplitPixels pixels. Not a register of 64 bytes: VBMI splits one with six shuffles, but
 /// no faster than this, and slower where its loads cross cache lines.
@@ -54,6 +54,38 @@ inline void split_pixels_at(const std::uint8_t* pixels, PlaneBytes planes[3]) {
 
 inline void store_plane(std::uint8_t* plane, PlaneBytes bytes) {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(plane), bytes);
+}
+
+#elif EV_SPLIT_PIXELS
+
+using PlaneBytes = __m128i;
+constexpr int kSplitPixels = 16;
+
+/// Without shuffles of bytes: to interleave the two halves of 48 bytes takes byte p to place 2p mod 47, so
+/// four times that takes byte 3i + c to 16c + i.
+inline void split_pixels_at(const std::uint8_t* pixels, PlaneBytes planes[3]) {
+    const auto load = [pixels](int at) {
+        return _mm_loadu_si128(reinterpret_cast<const __m128i*>(pixels + at));
+    };
+    const auto upper = [](__m128i bytes) { return _mm_srli_si128(bytes, 8); };
+    __m128i a = load(0);
+    __m128i b = load(16);
+    __m128i c = load(32);
+    for (int i = 0; i < 4; ++i) {
+        const __m128i first = _mm_unpacklo_epi8(a, upper(b));
+        const __m128i second = _mm_unpacklo_epi8(upper(a), c);
+        const __m128i third = _mm_unpacklo_epi8(b, upper(c));
+        a = first;
+        b = second;
+        c = third;
+    }
+    planes[0] = a;
+    planes[1] = b;
+    planes[2] = c;
+}
+
+inline void store_plane(std::uint8_t* plane, PlaneBytes bytes) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(plane), bytes);
 }
 
 #endif
