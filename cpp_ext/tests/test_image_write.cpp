@@ -116,8 +116,11 @@ Image make_image(int height, int width, int channels, Memory memory, Random& ran
     const std::ptrdiff_t last = (height - 1) * view.row_stride + (width - 1) * view.pixel_stride +
                                 (channels - 1) * view.channel_stride;
     image.bytes.resize(static_cast<std::size_t>(last) + 1);
+    // Pixels that are black or white reach the ends of what the filters' sums can be.
+    const bool extreme = random.between(0, 2) == 0;
     for (std::uint8_t& pixel : image.bytes)
-        pixel = static_cast<std::uint8_t>(random.between(-200, 455) & 255);
+        pixel =
+            static_cast<std::uint8_t>(extreme ? 255 * random.between(0, 1) : random.between(-200, 455) & 255);
     view.data = image.bytes.data();
     if (memory == Memory::flipped) {
         view.data += last;
@@ -313,6 +316,25 @@ void test_whole_numbers_of_pixels() {
     }
 }
 
+/// Antialiased columns in blocks of every width, by steps up to and beyond what a block's shuffle reaches.
+void test_antialiased_blocks() {
+    Random random(8);
+    for (const int width : {1, 2, 15, 16, 17, 31, 33, 64, 97}) {
+        for (const int tenths : {3, 10, 13, 19, 25, 42, 58, 66, 69, 75, 81, 95, 150}) {
+            const int source = std::max(1, width * tenths / 10);
+            for (const Filter filter : {Filter::bilinear_antialias, Filter::bicubic_antialias}) {
+                const int rows = random.between(1, 6);
+                const int offset = random.between(-width + 1, 2);
+                check_some_kind({random.between(1, 40), source, rows, width, 0, 0, rows, width}, filter,
+                                random);
+                check_some_kind({random.between(1, 9), source, rows, width, random.between(-rows + 1, 1),
+                                 offset, rows, width},
+                                filter, random);
+            }
+        }
+    }
+}
+
 void test_tiles_meet() {
     Random random(5);
     // Vertical kernels of some thousand rows, so that the ring holds only a few columns at a time.
@@ -326,5 +348,6 @@ void run() {
     test_writes_every_element_as_one_pixel_at_a_time_would();
     test_rows_of_every_length();
     test_whole_numbers_of_pixels();
+    test_antialiased_blocks();
     test_tiles_meet();
 }

@@ -101,6 +101,7 @@ std::size_t filter_scratch_size(const ImageJob& job, const detail::Region& regio
     if (detail::copies_pixels(job, region)) return detail::nearest_scratch_size(job, region);
     if (detail::shows_halves(job)) return detail::halves_scratch_size(job, region);
     if (job.filter == Filter::linear) return detail::linear_scratch_size(job, region);
+    if (detail::takes_dots(job, region)) return detail::dots_scratch_size(job, region);
     return detail::antialias_scratch_size(job, region);
 }
 
@@ -127,6 +128,8 @@ void write_image(const ImageJob& job, std::byte* scratch) {
         detail::write_halves(prepared, region, scratch);
     } else if (job.filter == Filter::linear) {
         detail::write_linear(prepared, region, scratch);
+    } else if (detail::takes_dots(job, region)) {
+        detail::write_dots(prepared, region, scratch);
     } else {
         detail::write_antialias(prepared, region, scratch);
     }

@@ -61,10 +61,13 @@ inline void split_packed(const PackedRow& row, int count, std::uint8_t* planes, 
     if (row.stride == 3) {
         std::ptrdiff_t i = 0;
 #if EV_SPLIT_PIXELS
-        for (; i + kSplitPixels <= count; i += kSplitPixels) {
+        while (count >= kSplitPixels) {
             PlaneBytes bytes[3];
             split_pixels_at(row.data + 3 * i, bytes);
             for (int p = 0; p < 3; ++p) store_plane(plane[p] + i, bytes[p]);
+            if (i == count - kSplitPixels) return;
+            // The last step may do some pixels again.
+            i = std::min<std::ptrdiff_t>(i + kSplitPixels, count - kSplitPixels);
         }
 #endif
         split_pixels<3>(row.data + 3 * i, count - i, plane[0] + i, plane[1] + i, plane[2] + i);

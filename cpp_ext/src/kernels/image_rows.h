@@ -114,6 +114,12 @@ void write_halves(const ImageJob& job, const Region& region, std::byte* scratch)
 std::size_t linear_scratch_size(const ImageJob& job, const Region& region);
 void write_linear(const ImageJob& job, const Region& region, std::byte* scratch);
 
+/// Whether write_dots does what write_antialias would, and sooner.
+bool takes_dots(const ImageJob& job, const Region& region);
+
+std::size_t dots_scratch_size(const ImageJob& job, const Region& region);
+void write_dots(const ImageJob& job, const Region& region, std::byte* scratch);
+
 std::size_t antialias_scratch_size(const ImageJob& job, const Region& region);
 void write_antialias(const ImageJob& job, const Region& region, std::byte* scratch);
 
