@@ -220,3 +220,60 @@ class ImageWriter:
 
     def write(self, out: int, count: int, stream: Stream) -> None:
         """Write the first `count` images into the tensor at `out`."""
+
+class BoxFinder:
+    """
+    Detections in outputs of a detector, bit for bit the CPU's in edgevision.ops with the same max_candidates (rotated boxes: but for libm's last bit). find() ends with a copy of all results to pinned memory; a graph that recorded it uses the maps that are set when it is launched.
+
+    scan: where scores are: 'dense' (objectness 0: none, 1: the product decides the class, 2: the class score does), 'rows' (channels 4 and 5: score, class), 'softmax' or 'sigmoid' logits of queries, whose boxes are a tensor of their own. rows_first: (rows, channels), else (channels, rows); float32, or float16 with half. coding: 'center', 'corners', 'rotated', 'grid' (strides, height and width of the input). allowed: uint8, one a class. The rest as in edgevision.ops.
+    """
+
+    def __init__(self, *, batch: int, rows: int, channels: int, rows_first: bool, scan: str, coding: str, half: bool = False, num_classes: int = 0, objectness: int = 0, multi_label: bool = False, confidence: float, allowed: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order='C', device='cpu', writable=False)] | None = None, scale_x: float = 1.0, scale_y: float = 1.0, strides: Sequence[int] = [], height: int = 0, width: int = 0, top_k: int = 300, suppress: bool = True, class_agnostic: bool = False, greedy: bool = True, iou: float = 0.7, class_offset: float = 0.0, max_candidates: int = 4096, max_detections: int = 300) -> None: ...
+
+    def map(self, index: int, left: float, top: float, gain_x: float, gain_y: float, width: float, height: float) -> None:
+        """
+        How an image's boxes go back to it: minus the pad, over the gain, clipped to its size. Rotated boxes stay in model pixels.
+        """
+
+    def find(self, scores: int, boxes: int, count: int, stream: Stream) -> None:
+        """
+        Put the whole of it on the stream. boxes: the same pointer where one tensor has both.
+        """
+
+    @property
+    def counts(self) -> numpy.ndarray:
+        """int32 (batch,): how many rows count."""
+
+    @property
+    def boxes(self) -> numpy.ndarray:
+        """float32 (batch, max_detections, 4 or 5), best first."""
+
+    @property
+    def scores(self) -> numpy.ndarray: ...
+
+    @property
+    def class_ids(self) -> numpy.ndarray:
+        """int32."""
+
+    @property
+    def extra(self) -> numpy.ndarray:
+        """float32: the further channels as they are."""
+
+    @property
+    def counts_pointer(self) -> int: ...
+
+    @property
+    def boxes_pointer(self) -> int: ...
+
+    @property
+    def extra_pointer(self) -> int: ...
+
+class TopK:
+    """
+    The k best of each row of float32 scores (batch, size): descending, the lower index first among equals, NaN last.
+    """
+
+    def __init__(self, batch: int, size: int, k: int) -> None: ...
+
+    def find(self, scores: int, values: int, indices: int, stream: Stream) -> None:
+        """Write float32 and int32 (batch, k)."""

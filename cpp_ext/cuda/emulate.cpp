@@ -1,5 +1,8 @@
+// glibc's checked longjmp refuses to leave one stack for another.
+#undef _FORTIFY_SOURCE
 #include "emulate.h"
 
+#include <setjmp.h>
 #include <ucontext.h>
 
 #include <algorithm>
@@ -29,82 +32,95 @@ std::uint64_t seed = 0;
 
 constexpr std::size_t kStackSize = std::size_t{1} << 16;
 
-/// One thread of a block, on a stack of its own.
+/// A stack on which one thread of a block after another runs. Kept from block to block: threads that are done
+/// wait for the next block's.
 struct Fiber {
-    ucontext_t context;
+    ucontext_t context;  // to begin with; a jump is much faster, as it leaves the signal mask alone
+    jmp_buf place;
     std::unique_ptr<char[]> stack;
-    bool done;
+    bool begun = false;
+    bool done = true;
+    void* fake_stack = nullptr;  // AddressSanitizer's
 };
 
-/// The block whose threads take turns. Fibers are kept from block to block.
+/// The block whose threads take turns.
 struct Turns {
-    std::vector<Fiber> fibers;
-    ucontext_t scheduler;
+    std::vector<std::unique_ptr<Fiber>> fibers;
+    jmp_buf scheduler;
     int current = 0;
     const std::function<void(int)>* thread = nullptr;
-    void* fake_stack = nullptr;  // AddressSanitizer's, of the scheduler
+    void* fake_stack = nullptr;
     const void* scheduler_stack = nullptr;
     std::size_t scheduler_size = 0;
 };
 
 thread_local Turns turns;
 
-/// From a thread back to the scheduler; `last`: the thread never comes back.
-void leave([[maybe_unused]] bool last) {
-    Fiber& fiber = turns.fibers[static_cast<std::size_t>(turns.current)];
 #if defined(EV_ASAN)
-    void* fake = nullptr;
-    __sanitizer_start_switch_fiber(last ? nullptr : &fake, turns.scheduler_stack, turns.scheduler_size);
-    swapcontext(&fiber.context, &turns.scheduler);
-    __sanitizer_finish_switch_fiber(fake, &turns.scheduler_stack, &turns.scheduler_size);
+void start_switch(void** fake, const void* stack, std::size_t size) {
+    __sanitizer_start_switch_fiber(fake, stack, size);
+}
+void finish_switch(void* fake, const void** from, std::size_t* size) {
+    __sanitizer_finish_switch_fiber(fake, from, size);
+}
 #else
-    swapcontext(&fiber.context, &turns.scheduler);
+void start_switch(void** /*fake*/, const void* /*stack*/, std::size_t /*size*/) {}
+void finish_switch(void* /*fake*/, const void** /*from*/, std::size_t* /*size*/) {}
 #endif
+
+/// From a thread back to the scheduler; returns when it is the thread's turn again.
+void leave() {
+    Fiber& fiber = *turns.fibers[static_cast<std::size_t>(turns.current)];
+    start_switch(&fiber.fake_stack, turns.scheduler_stack, turns.scheduler_size);
+    if (_setjmp(fiber.place) == 0) _longjmp(turns.scheduler, 1);
+    finish_switch(turns.fibers[static_cast<std::size_t>(turns.current)]->fake_stack, &turns.scheduler_stack,
+                  &turns.scheduler_size);
 }
 
 void run_fiber() {
-#if defined(EV_ASAN)
-    __sanitizer_finish_switch_fiber(nullptr, &turns.scheduler_stack, &turns.scheduler_size);
-#endif
-    const int index = turns.current;
-    (*turns.thread)(index);
-    turns.fibers[static_cast<std::size_t>(index)].done = true;
-    leave(true);
+    finish_switch(nullptr, &turns.scheduler_stack, &turns.scheduler_size);
+    for (;;) {
+        (*turns.thread)(turns.current);
+        turns.fibers[static_cast<std::size_t>(turns.current)]->done = true;
+        leave();
+    }
 }
 
+void begin(Fiber* fiber) {
+    fiber->stack = std::make_unique<char[]>(kStackSize);
+    getcontext(&fiber->context);
+    fiber->context.uc_stack.ss_sp = fiber->stack.get();
+    fiber->context.uc_stack.ss_size = kStackSize;
+    fiber->context.uc_link = nullptr;
+    makecontext(&fiber->context, &run_fiber, 0);
+}
+
+/// Lets a thread run to its next barrier, or its end.
 void resume(int index) {
-    Fiber& fiber = turns.fibers[static_cast<std::size_t>(index)];
     turns.current = index;
-#if defined(EV_ASAN)
-    __sanitizer_start_switch_fiber(&turns.fake_stack, fiber.stack.get(), kStackSize);
-    swapcontext(&turns.scheduler, &fiber.context);
-    __sanitizer_finish_switch_fiber(turns.fake_stack, nullptr, nullptr);
-#else
-    swapcontext(&turns.scheduler, &fiber.context);
-#endif
+    Fiber& fiber = *turns.fibers[static_cast<std::size_t>(index)];
+    start_switch(&turns.fake_stack, fiber.stack.get(), kStackSize);
+    if (_setjmp(turns.scheduler) == 0) {
+        if (fiber.begun) _longjmp(fiber.place, 1);
+        fiber.begun = true;
+        setcontext(&fiber.context);
+    }
+    finish_switch(turns.fake_stack, nullptr, nullptr);
 }
 
 void run_with_barriers(int threads, std::vector<int>* order, std::mt19937_64* random,
                        const std::function<void(int)>& thread) {
     turns.thread = &thread;
     while (turns.fibers.size() < static_cast<std::size_t>(threads)) {
-        turns.fibers.emplace_back();
-        turns.fibers.back().stack = std::make_unique<char[]>(kStackSize);
+        turns.fibers.push_back(std::make_unique<Fiber>());
+        begin(turns.fibers.back().get());
     }
-    for (int i = 0; i < threads; ++i) {
-        Fiber& fiber = turns.fibers[static_cast<std::size_t>(i)];
-        fiber.done = false;
-        getcontext(&fiber.context);
-        fiber.context.uc_stack.ss_sp = fiber.stack.get();
-        fiber.context.uc_stack.ss_size = kStackSize;
-        fiber.context.uc_link = nullptr;
-        makecontext(&fiber.context, &run_fiber, 0);
-    }
+    for (int i = 0; i < threads; ++i) turns.fibers[static_cast<std::size_t>(i)]->done = false;
     for (int ended = 0; ended == 0;) {
         if (seed != 0) std::shuffle(order->begin(), order->end(), *random);
         for (const int i : *order) {
             resume(i);
-            ended += turns.fibers[static_cast<std::size_t>(i)].done ? 1 : 0;
+            ended += turns.fibers[static_cast<std::size_t>(i)]->done ? 1 : 0;
         }
         if (ended != 0 && ended != threads) {
             std::fprintf(stderr, "a barrier was reached by %d threads of %d\n", threads - ended, threads);
@@ -120,7 +136,7 @@ void set_emulation_seed(std::uint64_t value) {
 }
 
 void emulated_barrier() {
-    leave(false);
+    leave();
 }
 
 void run_grid(unsigned grid_x, unsigned grid_y, unsigned grid_z, int threads, bool has_barriers, void* shared,

@@ -62,7 +62,7 @@ EV_BODY inline std::int32_t atomic_add(std::int32_t* target, std::int32_t value)
 #endif
 }
 
-inline int ceil_div(std::int64_t count, std::int64_t step) {
+EV_INLINE int ceil_div(std::int64_t count, std::int64_t step) {
     return static_cast<int>((count + step - 1) / step);
 }
 

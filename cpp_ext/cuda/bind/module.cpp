@@ -10,4 +10,6 @@ NB_MODULE(EV_CUDA_MODULE, module) {
     ev::cuda::bind::bind_memory(module);
     ev::cuda::bind::bind_streams(module);
     ev::cuda::bind::bind_image(module);
+    ev::cuda::bind::bind_boxes(module);
+    ev::cuda::bind::bind_scores(module);
 }

@@ -130,7 +130,7 @@ struct OutputView {
     std::ptrdiff_t anchor_stride;
     std::ptrdiff_t channel_stride;
 
-    T at(std::int64_t anchor, std::int64_t channel) const {
+    EV_HD T at(std::int64_t anchor, std::int64_t channel) const {
         return data[anchor * anchor_stride + channel * channel_stride];
     }
 };
@@ -147,7 +147,7 @@ struct ClassFilter {
     const std::uint8_t* allowed;
     std::int64_t size;
 
-    bool keeps(std::int64_t id) const { return allowed == nullptr || (id < size && allowed[id] != 0); }
+    EV_HD bool keeps(std::int64_t id) const { return allowed == nullptr || (id < size && allowed[id] != 0); }
 };
 
 /// How scores lie in a dense output: `num_classes` channels from `first_class`, perhaps times an objectness.

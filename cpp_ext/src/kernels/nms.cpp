@@ -1,7 +1,7 @@
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
+#include "ev/boxes_steps.h"
 #include "nms_order.h"
 
 namespace ev {
@@ -51,12 +51,6 @@ std::size_t kept_capacity(std::size_t count, std::size_t max_detections) {
     return std::min(count, max_detections) + 2 * kLanes;
 }
 
-/// The largest float not above a double: for a float `x`, `x > limit` as doubles is `x > float_below(limit)`.
-float float_below(double limit) {
-    const float rounded = static_cast<float>(limit);
-    return static_cast<double>(rounded) > limit ? std::nextafterf(rounded, -1.0F) : rounded;
-}
-
 /// Whether any kept box overlaps `box` by more than `limit`.
 ///
 /// A division per pair would cost more than all the rest. `intersection >= almost * union`, with `almost` a
@@ -85,9 +79,7 @@ Box box_at(const NmsJob& job, std::size_t index) {
 }
 
 Box shifted_box(const NmsJob& job, std::size_t index) {
-    const float shift = static_cast<float>(job.class_ids[index]) * job.class_offset;
-    const Box box = box_at(job, index);
-    return {box.x1 + shift, box.y1 + shift, box.x2 + shift, box.y2 + shift};
+    return shift_box(box_at(job, index), class_shift(job.class_ids[index], job.class_offset));
 }
 
 /// Whether offsets keep the classes so far apart that boxes of two classes cannot touch, however the shifted

@@ -1,38 +1,16 @@
 #include <algorithm>
-#include <cmath>
 
+#include "ev/boxes_steps.h"
 #include "nms_order.h"
 
 namespace ev {
 inline namespace EV_ISA {
 namespace {
 
-/// Decides `probabilistic_iou > iou` for most pairs without a logarithm or an exponential.
-struct ProbIouTest {
-    double iou;
-    double farthest;
-
-    explicit ProbIouTest(double limit) : iou(limit) {
-        // iou > limit needs exp(-distance) > 1 + epsilon - (1 - limit)^2; at limit 1 nothing passes.
-        const double least = 1.0 + kProbIouEpsilon - (1.0 - limit) * (1.0 - limit);
-        farthest = least < 1.0 ? -std::log(least) : 0.0;
-    }
-
-    bool overlaps(const Gaussian& p, const Gaussian& q) const {
-        // The shapes' part of the distance is 1/2 ln of a ratio that is at least 1 but for its epsilons, and
-        // those count for less than 1e-6 once the boxes are not minute.
-        constexpr double slack = 1e-5;
-        double joint = 0.0;
-        if (p.determinant * q.determinant > 1.0 && center_distance(p, q, &joint) > farthest + slack)
-            return false;
-        return probabilistic_iou(p, q) > iou;
-    }
-};
-
 Gaussian gaussian_at(const NmsJob& job, std::size_t index, bool with_offset) {
     float box[5];
     std::copy_n(job.boxes + 5 * index, 5, box);
-    const float shift = with_offset ? static_cast<float>(job.class_ids[index]) * job.class_offset : 0.0F;
+    const float shift = with_offset ? class_shift(job.class_ids[index], job.class_offset) : 0.0F;
     box[0] += shift;
     box[1] += shift;
     return gaussian_of(box);
@@ -54,7 +32,7 @@ std::ptrdiff_t nms_rotated(const NmsJob& job, std::byte* scratch, std::int64_t* 
     // With an offset classes stay together: the overlap of distant Gaussians is small but never exactly zero.
     const bool with_offset = job.class_ids != nullptr && job.class_offset > 0.0F;
     const bool by_class = job.class_ids != nullptr && !with_offset;
-    const ProbIouTest test(job.iou);
+    const double farthest = farthest_center(job.iou);
     const auto suppress = [&](const std::uint64_t* order, std::size_t ranks) {
         std::size_t compared = 0;
         std::size_t surviving = 0;
@@ -66,7 +44,7 @@ std::ptrdiff_t nms_rotated(const NmsJob& job, std::byte* scratch, std::int64_t* 
             const Gaussian gaussian = gaussian_at(job, by_rank[rank], with_offset);
             bool suppressed = false;
             for (std::size_t j = 0; j < compared && !suppressed; ++j)
-                suppressed = test.overlaps(group[j], gaussian);
+                suppressed = gaussians_overlap(group[j], gaussian, job.iou, farthest);
             if (!suppressed || !job.greedy) group[compared++] = gaussian;
             if (suppressed) continue;
             survives[rank] = 1;
