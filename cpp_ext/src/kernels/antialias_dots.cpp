@@ -38,10 +38,11 @@ class Dots {
   private:
     void set_block(int block) {
         const int columns = std::min(kDotColumns, region_.width() - block * kDotColumns);
+        const auto groups = static_cast<std::size_t>(plan_.groups_x);
         std::uint8_t* shuffle = s_.shuffle + std::ptrdiff_t{64} * block * plan_.groups_x;
         std::int8_t* weights = s_.weights + std::ptrdiff_t{64} * kDigits * block * plan_.groups_x;
-        std::memset(shuffle, 0, static_cast<std::size_t>(64 * plan_.groups_x));
-        std::memset(weights, 0, static_cast<std::size_t>(64 * plan_.groups_x * kDigits));
+        std::memset(shuffle, 0, std::size_t{64} * groups);
+        std::memset(weights, 0, std::size_t{64} * kDigits * groups);
         int begin = 0;
         for (std::ptrdiff_t i = 0; i < columns; ++i) {
             int first = 0;
@@ -95,7 +96,8 @@ class Dots {
         const std::uint8_t* shuffle = s_.shuffle + std::ptrdiff_t{64} * block * plan_.groups_x;
         const std::int8_t* weights = s_.weights + std::ptrdiff_t{64} * kDigits * block * plan_.groups_x;
         DotSums sums[kRows];
-        for (int group = 0; group < plan_.groups_x; ++group, shuffle += 64, weights += 64 * kDigits) {
+        for (int group = 0; group < plan_.groups_x;
+             ++group, shuffle += 64, weights += std::ptrdiff_t{64} * kDigits) {
             const __m512i order = _mm512_load_si512(shuffle);
             __m512i digits[kDigits];
             for (std::ptrdiff_t d = 0; d < kDigits; ++d) digits[d] = _mm512_load_si512(weights + 64 * d);
@@ -109,7 +111,7 @@ class Dots {
     void pass_vertical(int first, int count) const {
         const int begin = first / kRows;
         const int end = (first + count - 1) / kRows + 1;
-        std::memset(s_.row_weights, 0, static_cast<std::size_t>((end - begin) * kDigits * kRows));
+        std::memset(s_.row_weights, 0, static_cast<std::size_t>(end - begin) * kDigits * kRows);
         for (int tap = 0; tap < count; ++tap) {
             const int at = first + tap - begin * kRows;
             std::int8_t digits[kDigits];
@@ -131,7 +133,7 @@ class Dots {
     void sum_quads(int begin, int end, int block) const {
         DotSums sums[Channels];
         const std::int8_t* weights = s_.row_weights;
-        for (int quad = begin; quad < end; ++quad, weights += kDigits * kRows) {
+        for (int quad = begin; quad < end; ++quad, weights += std::ptrdiff_t{kDigits} * kRows) {
             __m512i digits[kDigits];
             for (std::ptrdiff_t d = 0; d < kDigits; ++d) {
                 std::int32_t four = 0;

@@ -17,14 +17,14 @@ namespace detail {
 /// Whether this instruction set has what elements of T take: a fused multiply-add, and a conversion to
 /// halves.
 template <class T>
-constexpr bool kCanCompute = true;
+inline constexpr bool kCanCompute = true;
 #if !defined(__FMA__) && !defined(__ARM_FEATURE_FMA)
 template <>
-constexpr bool kCanCompute<float> = false;
+inline constexpr bool kCanCompute<float> = false;
 #endif
 #if !(defined(__AVX2__) && defined(__F16C__)) && !(defined(__ARM_NEON) && defined(__ARM_FP16_FORMAT_IEEE))
 template <>
-constexpr bool kCanCompute<std::uint16_t> = false;
+inline constexpr bool kCanCompute<std::uint16_t> = false;
 #endif
 
 inline void compute(const std::uint8_t* pixels, int count, const PixelScale& /*scale*/, std::uint8_t* out) {

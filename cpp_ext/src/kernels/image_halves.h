@@ -121,8 +121,8 @@ inline std::ptrdiff_t first_on_line(const std::uint8_t* pixels) {
     for (std::ptrdiff_t half = 0; half < 2; ++half) {
         PlaneBytes high[3];
         PlaneBytes low[3];
-        split_pixels_at(above + 6 * i + 3 * kSplitPixels * half, high);
-        split_pixels_at(below + 6 * i + 3 * kSplitPixels * half, low);
+        split_pixels_at(above + 6 * i + std::ptrdiff_t{3} * kSplitPixels * half, high);
+        split_pixels_at(below + 6 * i + std::ptrdiff_t{3} * kSplitPixels * half, low);
         for (int p = 0; p < 3; ++p) means[half][p] = mean_pairs(high[p], low[p]);
     }
     for (int p = 0; p < 3; ++p) store_means(planes[p] + i, means[0][p], means[1][p]);

@@ -24,7 +24,7 @@ constexpr std::size_t kPickSlack = 16;
 class ThirdPixels {
   public:
     static constexpr int kPicked = 64;
-    static constexpr std::ptrdiff_t kRead = 9 * 64;  // bytes
+    static constexpr std::ptrdiff_t kRead = std::ptrdiff_t{9} * 64;  // bytes
 
     static void pick(const std::uint8_t* pixels, std::uint8_t* out) {
         pick_register<0>(pixels, out);
