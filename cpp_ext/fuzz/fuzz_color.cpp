@@ -1,5 +1,7 @@
 // YUV to pixels and to tensors: planar, semi-planar and packed frames of both subsamplings, planes of any
 // layout.
+#include <algorithm>
+
 #include "agree.h"
 #include "bytes.h"
 #include "image_jobs.h"
@@ -55,7 +57,7 @@ void choose_packed(Bytes& bytes, ev::YuvFrame* frame, int height, int width) {
 ev::YuvFrame choose_frame(Bytes& bytes) {
     const int form = bytes.between(0, 3);
     const bool halved = form != 3 && bytes.flag();  // 4:2:0
-    const int width = 2 * bytes.size(1, 24, 100);
+    const int width = bytes.between(0, 7) == 0 ? 30 * bytes.between(1, 20) : 2 * bytes.size(1, 24, 100);
     const int height = halved ? 2 * bytes.size(1, 4, 12) : bytes.size(1, 8, 24);
     const int chroma_height = halved ? height / 2 : height;
     ev::YuvFrame frame{};
@@ -91,6 +93,19 @@ void run_convert(Bytes& bytes, const ev::YuvFrame& frame) {
     });
 }
 
+/// A part of the frame that shows single pixels, in every way that kernels gather them: sizes between which
+/// INTER_NEAREST skips or repeats pixels, or whole numbers between them.
+void pick_pixels(Bytes& bytes, ev::ImageJob& job) {
+    const int whole = 2 * bytes.between(0, 2) + 1;
+    job.filter = bytes.flag() ? ev::Filter::nearest : ev::Filter::linear;
+    job.resized_height = std::max(1, job.image.height / whole);
+    job.resized_width = std::max(1, job.image.width / whole);
+    if (bytes.between(0, 3) == 0) job.resized_width = bytes.size(1, 100, 250);
+    job.offset_y = bytes.between(-1, 1);
+    job.offset_x = bytes.between(-3, 3);
+    job.out.width = std::max(job.out.width, bytes.size(1, 24, 150));
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -103,6 +118,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         ev::ImageJob job = choose_job(bytes, 3);
         job.yuv = &frame;
         job.image = ev::yuv_image(frame);
+        if (bytes.between(0, 3) == 0) pick_pixels(bytes, job);
         run_image(bytes, job);
     }
     return 0;

@@ -72,6 +72,8 @@ PLACEMENTS = [
     pytest.param((18, 26), (18, 26), (0, 0), (18, 26), id="as-it-is"),
     pytest.param((18, 26), (30, 44), (3, 2), (36, 48), id="enlarged-and-padded"),
     pytest.param((18, 30), (6, 10), (0, 1), (7, 12), id="each-third-pixel"),
+    pytest.param((18, 1926), (6, 642), (0, 0), (6, 642), id="each-third-pixel-of-long-rows"),
+    pytest.param((10, 1090), (2, 218), (0, -3), (3, 214), id="each-fifth-pixel-cropped"),
     pytest.param((64, 98), (33, 51), (-5, -7), (20, 31), id="cropped-from-odd-columns"),
     pytest.param((62, 1030), (13, 515), (0, 0), (13, 515), id="longer-than-a-chunk"),
     pytest.param((6, 1030), (6, 1030), (0, -511), (6, 5), id="across-two-chunks"),
@@ -102,6 +104,15 @@ def test_every_kind_of_tensor(write, target, layout, dtype) -> None:
 def test_every_kind_of_frame(write, format, matrix, range) -> None:
     frame = frame_of(format, 34, 66)
     check(frame, format, place_image((34, 66), (24, 24)), PixelMap(), matrix=matrix, range=range)
+
+
+@pytest.mark.parametrize("format", YUV_FORMATS)
+@pytest.mark.parametrize("matrix", YUV_MATRICES)
+@pytest.mark.parametrize("range", YUV_RANGES)
+@pytest.mark.parametrize("target", COLORS)
+def test_single_pixels_of_every_kind_of_frame(write, format, matrix, range, target) -> None:
+    placement = Placement((12, 606), (4, 202), (1, -1), (6, 200))
+    check(frame_of(format, 12, 606), format, placement, PixelMap(color=target), matrix=matrix, range=range)
 
 
 def test_planes_with_padded_rows(write) -> None:

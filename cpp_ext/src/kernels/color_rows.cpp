@@ -27,6 +27,18 @@ const std::uint8_t* sample_at(const PlaneView& plane, int row, int column) {
     return plane.data + row * plane.row_stride + column * plane.pixel_stride;
 }
 
+void convert_each(const YuvCoefficients k, const std::uint8_t* __restrict y, const std::uint8_t* __restrict u,
+                  const std::uint8_t* __restrict v, int count, std::uint8_t* __restrict blue,
+                  std::uint8_t* __restrict green, std::uint8_t* __restrict red) {
+    for (int i = 0; i < count; ++i) {
+        const std::int32_t luma = luma_term(k, y[i]);
+        const ChromaTerms terms = chroma_terms(k, u[i], v[i]);
+        blue[i] = yuv_channel(luma, terms.blue);
+        green[i] = yuv_channel(luma, terms.green);
+        red[i] = yuv_channel(luma, terms.red);
+    }
+}
+
 }  // namespace
 
 void load_chroma(const YuvFrame& frame, int row, int x, int count, YuvChunk& chunk) {
@@ -73,6 +85,11 @@ void convert_yuv_row(const YuvFrame& frame, int row, int begin, int end, YuvChun
         load_chroma(frame, chroma_row, x, count, chunk);
         convert_chunk(frame, row, x, count, chunk, out);
     }
+}
+
+void convert_pixels(const YuvCoefficients& coefficients, const std::uint8_t* const samples[3], int count,
+                    std::uint8_t* const planes[3]) {
+    convert_each(coefficients, samples[0], samples[1], samples[2], count, planes[0], planes[1], planes[2]);
 }
 
 }  // namespace detail

@@ -43,6 +43,11 @@ void convert_chunk(const YuvFrame& frame, int row, int x, int count, YuvChunk& c
 void convert_yuv_row(const YuvFrame& frame, int row, int begin, int end, YuvChunk& chunk,
                      std::uint8_t* planes);
 
+/// Writes `count` pixels to planes[0..2] (blue, green, red), samples[0..2] being their Y, U and V: each has
+/// chroma of its own.
+void convert_pixels(const YuvCoefficients& coefficients, const std::uint8_t* const samples[3], int count,
+                    std::uint8_t* const planes[3]);
+
 }  // namespace detail
 }  // namespace EV_ISA
 }  // namespace ev

@@ -98,6 +98,7 @@ namespace {
 
 std::size_t filter_scratch_size(const ImageJob& job, const detail::Region& region) {
     if (detail::keeps_size(job)) return detail::same_size_scratch_size(job, region);
+    if (detail::picks_yuv(job, region)) return detail::picked_yuv_scratch_size(job, region);
     if (detail::copies_pixels(job, region)) return detail::nearest_scratch_size(job, region);
     if (detail::shows_halves(job)) return detail::halves_scratch_size(job, region);
     if (job.filter == Filter::linear) return detail::linear_scratch_size(job, region);
@@ -122,6 +123,8 @@ void write_image(const ImageJob& job, std::byte* scratch) {
     scratch += detail::store_scratch_size(job);
     if (detail::keeps_size(job)) {
         detail::write_same_size(prepared, region, scratch);
+    } else if (detail::picks_yuv(job, region)) {
+        detail::write_picked_yuv(prepared, region, scratch);
     } else if (detail::copies_pixels(job, region)) {
         detail::write_nearest(prepared, region, scratch);
     } else if (detail::shows_halves(job)) {

@@ -42,13 +42,6 @@ bool takes_one_along(int begin, int end, int source_size, int resized_size, bool
     return true;
 }
 
-/// The source index that resized index `index` copies.
-int copied_index(const ImageJob& job, int index, double step, int source_size, bool exact_edge) {
-    if (job.filter != Filter::linear) return nearest_index(index, step, source_size);
-    const LinearTap tap = linear_tap(index, step, source_size, exact_edge);
-    return tap.weight_second == 0 ? tap.first : tap.second;
-}
-
 /// The pixels of one source row that the canvas shows.
 class CopiedColumns {
   public:
@@ -114,6 +107,12 @@ class CopiedColumns {
 };
 
 }  // namespace
+
+int copied_index(const ImageJob& job, int index, double step, int source_size, bool exact_edge) {
+    if (job.filter != Filter::linear) return nearest_index(index, step, source_size);
+    const LinearTap tap = linear_tap(index, step, source_size, exact_edge);
+    return tap.weight_second == 0 ? tap.first : tap.second;
+}
 
 bool copies_pixels(const ImageJob& job, const Region& region) {
     if (job.filter == Filter::nearest) return true;

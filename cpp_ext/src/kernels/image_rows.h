@@ -101,8 +101,17 @@ void write_same_size(const ImageJob& job, const Region& region, std::byte* scrat
 /// Whether each pixel shown is one of the image's: write_nearest writes it then, whatever the filter.
 bool copies_pixels(const ImageJob& job, const Region& region);
 
+/// The source index that resized index `index` copies then; `step`, `exact_edge`: as linear_tap takes them.
+int copied_index(const ImageJob& job, int index, double step, int source_size, bool exact_edge);
+
 std::size_t nearest_scratch_size(const ImageJob& job, const Region& region);
 void write_nearest(const ImageJob& job, const Region& region, std::byte* scratch);
+
+/// Whether the pixels come from YUV and are single ones: write_picked_yuv does what write_nearest would.
+bool picks_yuv(const ImageJob& job, const Region& region);
+
+std::size_t picked_yuv_scratch_size(const ImageJob& job, const Region& region);
+void write_picked_yuv(const ImageJob& job, const Region& region, std::byte* scratch);
 
 /// Whether each pixel shown is the mean of two by two of the image's: write_halves does what write_linear
 /// would.
