@@ -277,3 +277,56 @@ class TopK:
 
     def find(self, scores: int, values: int, indices: int, stream: Stream) -> None:
         """Write float32 and int32 (batch, k)."""
+
+class LabelWriter:
+    """
+    Label maps at the images' sizes, from class logits (batch, classes, h, w) or maps of labels, as edgevision.ops.masks writes them; a graph uses what is placed when it is launched. source: the maps' dtype. Labels of image i are written from `offset` elements on, row by row.
+    """
+
+    def __init__(self, *, batch: int, classes: int, map_hw: Sequence[int], source: str, dtype: str, max_hw: Sequence[int]) -> None: ...
+
+    def place(self, index: int, roi_yxhw: Sequence[float], image_hw: Sequence[int], offset: int = 0) -> None: ...
+
+    def write(self, maps: int, out: int, count: int, stream: Stream) -> None: ...
+
+class MaskWriter:
+    """
+    Masks at the images' sizes, 1 where a logit of (batch, masks, h, w) is above the threshold, as edgevision.ops.masks.upsample_masks gives them. via_hw: (0, 0), or the size that the logits are first resized to. uint8, whole masks one after another.
+    """
+
+    def __init__(self, *, batch: int, masks: int, map_hw: Sequence[int], half: bool = False, threshold: float = 0.0, max_hw: Sequence[int]) -> None: ...
+
+    def place(self, index: int, roi_yxhw: Sequence[float], via_hw: Sequence[int], image_hw: Sequence[int], offset: int = 0) -> None: ...
+
+    def write(self, logits: int, out: int, count: int, stream: Stream) -> None: ...
+
+class InstanceMasks:
+    """
+    Masks of detections from prototypes (batch, prototypes, h, w), each in its window, as edgevision.ops.instance_masks gives them. assemble() takes what BoxFinder leaves on the device and ends with a copy to pinned memory. capacity: bytes of masks of an image; counts says how many fit, the first.
+    """
+
+    def __init__(self, *, batch: int, prototypes: int, map_hw: Sequence[int], half: bool = False, max_detections: int, max_hw: Sequence[int], capacity: int) -> None: ...
+
+    def place(self, index: int, crop_prototypes: bool, gain_yx: Sequence[float], offset_yx: Sequence[float], scale_yx: Sequence[float], roi_yxhw: Sequence[float], via_hw: Sequence[int], image_hw: Sequence[int], first_yx: Sequence[int], size_hw: Sequence[int]) -> None:
+        """
+        first_yx, size_hw: the part of the prototypes that the roi counts in. gain, offset, scale: from image pixels to the model's input to the prototypes.
+        """
+
+    def assemble(self, prototypes: int, counts: int, boxes: int, coefficients: int, stride: int, count: int, stream: Stream) -> None:
+        """stride: floats from one detection's coefficients to the next."""
+
+    @property
+    def counts(self) -> numpy.ndarray:
+        """int32 (batch,): whose masks are there."""
+
+    @property
+    def windows(self) -> numpy.ndarray:
+        """int32 (batch, max_detections, 4) x1, y1, x2, y2."""
+
+    @property
+    def offsets(self) -> numpy.ndarray:
+        """int32 (batch, max_detections + 1), into data."""
+
+    @property
+    def data(self) -> numpy.ndarray:
+        """uint8 (batch, capacity), 0 or 1."""

@@ -19,6 +19,7 @@ void bind_streams(nb::module_& module);
 void bind_image(nb::module_& module);
 void bind_boxes(nb::module_& module);
 void bind_scores(nb::module_& module);
+void bind_masks(nb::module_& module);
 
 inline void require(bool condition, const char* message) {
     if (!condition) throw nb::value_error(message);

@@ -59,6 +59,26 @@ EV_INLINE bool same_sources(const Taps<K>& a, const Taps<K>& b) {
     return same;
 }
 
+/// A pixel of a mask from the K x K logits that it reads: those of row k and column i are logits(k, i).
+template <int K, class Logits>
+EV_INLINE bool is_in_mask(const Taps<K>& rows, const Taps<K>& columns, float threshold,
+                          const Logits& logits) {
+    bool all = true;
+    bool any = false;
+    float sum = 0.0F;
+    for (int i = 0; i < K; ++i) {
+        float value = 0.0F;
+        for (int k = 0; k < K; ++k) {
+            const float logit = logits(k, i);
+            all = all && logit > threshold;
+            any = any || logit > threshold;
+            value = k == 0 ? rows.weight[0] * logit : value + rows.weight[k] * logit;
+        }
+        sum = i == 0 ? columns.weight[0] * value : sum + columns.weight[i] * value;
+    }
+    return all == any ? all : sum > threshold;
+}
+
 /// A map of logits, or a part of one whose first pixel is (top, left); rows contiguous.
 template <class T>
 struct SourceView {

@@ -9,30 +9,6 @@ namespace ev {
 inline namespace EV_ISA {
 namespace {
 
-/// The least and the greatest source with a weight above 0, as a range. A tap always has one.
-template <int K>
-Range weighted_sources(const Taps<K>& taps) {
-    Range range{taps.index[K - 1], taps.index[0] + 1};
-    for (int k = 0; k < K; ++k) {
-        if (!(taps.weight[k] > 0.0F)) continue;
-        range.begin = std::min(range.begin, taps.index[k]);
-        range.end = std::max(range.end, taps.index[k] + 1);
-    }
-    return range;
-}
-
-/// The range of pixels that read one of `sources` with a weight above 0.
-template <int K>
-Range pixels_reading(const Taps<K>* taps, std::int32_t size, const Range& sources) {
-    if (sources.begin == sources.end) return {0, 0};
-    const Taps<K>* begin = std::partition_point(
-        taps, taps + size, [&](const Taps<K>& tap) { return weighted_sources(tap).end <= sources.begin; });
-    const Taps<K>* end = std::partition_point(
-        begin, taps + size, [&](const Taps<K>& tap) { return weighted_sources(tap).begin < sources.end; });
-    if (begin == end) return {0, 0};
-    return {static_cast<std::int32_t>(begin - taps), static_cast<std::int32_t>(end - taps)};
-}
-
 #if defined(EV_HAVE_LANES)
 
 // Rows whose sums are built up side by side, to hide how long an addition takes.
@@ -136,19 +112,7 @@ void sum_prototypes(const PrototypeView<T>& prototypes, const float* coefficient
 template <int K>
 Window find_window(const float* box, const CropRule& rule, const ImageTaps<K>& taps, std::int32_t height,
                    std::int32_t width, Window* inside) {
-    Range rows{0, height};
-    Range columns{0, width};
-    Range image_rows = pixels_between(box[1], box[3], taps.height);
-    Range image_columns = pixels_between(box[0], box[2], taps.width);
-    if (rule.in_prototypes) {
-        rows = pixels_between(to_prototype(box[1], rule.y), to_prototype(box[3], rule.y), height);
-        columns = pixels_between(to_prototype(box[0], rule.x), to_prototype(box[2], rule.x), width);
-        image_rows = pixels_reading(taps.rows, taps.height, rows);
-        image_columns = pixels_reading(taps.columns, taps.width, columns);
-    }
-    *inside = {columns.begin, rows.begin, columns.end, rows.end};
-    if (image_rows.begin == image_rows.end || image_columns.begin == image_columns.end) return {0, 0, 0, 0};
-    return {image_columns.begin, image_rows.begin, image_columns.end, image_rows.end};
+    return object_window(box, rule, taps.rows, taps.height, taps.columns, taps.width, height, width, inside);
 }
 
 template <class T>
@@ -163,9 +127,7 @@ template <class T, int K>
 void assemble_mask(const PrototypeView<T>& prototypes, const float* coefficients, const Window& inside,
                    const ImageTaps<K>& taps, const Window& window, std::uint8_t* mask, std::byte* scratch) {
     // The prototype pixels that the window reads, and of these the ones that count.
-    const Window read{taps.columns[window.x1].index[0], taps.rows[window.y1].index[0],
-                      taps.columns[window.x2 - 1].index[K - 1] + 1,
-                      taps.rows[window.y2 - 1].index[K - 1] + 1};
+    const Window read = read_window(window, taps.rows, taps.columns);
     const Window sum{std::max(read.x1, inside.x1), std::max(read.y1, inside.y1), std::min(read.x2, inside.x2),
                      std::min(read.y2, inside.y2)};
     const std::int32_t width = read.x2 - read.x1;
