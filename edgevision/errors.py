@@ -10,6 +10,7 @@ __all__ = [
     "BackendError",
     "EdgeVisionError",
     "EdgeVisionWarning",
+    "EngineMismatchError",
     "InputError",
     "MissingDependencyError",
     "ModelFileError",
@@ -36,6 +37,20 @@ class SpecError(EdgeVisionError, ValueError):
 
 class BackendError(EdgeVisionError, RuntimeError):
     """A runtime refused the model or failed while running it."""
+
+
+class EngineMismatchError(BackendError):
+    """An engine was built for another GPU, by another runtime, or with other options than are here.
+
+    differences: a clause for each, as the message has them.
+    """
+
+    def __init__(self, path: str, differences: tuple[str, ...]) -> None:
+        super().__init__(
+            f"the engine {path} does not fit: {'; '.join(differences)}; build it anew from its bundle or .onnx file: "
+            "ev.load(MODEL, 'cuda', build=True), or edgevision build MODEL"
+        )
+        self.differences = differences
 
 
 class EdgeVisionWarning(UserWarning):

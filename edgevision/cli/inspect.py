@@ -8,7 +8,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edgevision.engines.plan_header import HEADER_BYTES, parse_plan_header
 from edgevision.errors import InputError, SpecError
 from edgevision.spec import (
     find_model,
@@ -22,6 +21,7 @@ from edgevision.spec import (
 )
 from edgevision.spec.bundle import MANIFEST_NAME
 from edgevision.spec.files import file_sha256
+from edgevision.spec.plan_header import HEADER_BYTES, parse_plan_header
 
 __all__ = ["add_parser"]
 

@@ -12,19 +12,19 @@ from time import perf_counter
 from types import ModuleType
 from typing import TypeVar
 
+from edgevision.backends.gpu import Gpu, find_gpu
 from edgevision.engines.builders import Builder, choose_builder, load_builder
-from edgevision.engines.gpu import Gpu, find_gpu
 from edgevision.engines.monitor import BuildMonitor, ProgressFn
 from edgevision.engines.options import BuildOptions, check_offered
 from edgevision.engines.output import engine_label, engine_path, list_in_manifest, write_engine
 from edgevision.engines.plan import PlanRequest, build_plan
-from edgevision.engines.plan_header import check_plan
 from edgevision.engines.profiles import ShapeRange
 from edgevision.engines.source import bundle_roles, find_source
 from edgevision.engines.targets import capabilities_text, known_targets, resolve_targets
 from edgevision.engines.timing_cache import default_cache_path
 from edgevision.errors import BackendError, InputError
 from edgevision.spec import EngineKey, TensorInfo, read_onnx_io
+from edgevision.spec.plan_header import check_plan
 
 __all__ = ["EngineBuild", "build_engine", "build_engines"]
 

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import BinaryIO
 
+from edgevision.backends.gpu import Gpu
 from edgevision.engines.builders import Builder
-from edgevision.engines.gpu import Gpu
 from edgevision.engines.options import BuildOptions
 from edgevision.engines.plan import Plan
 from edgevision.engines.source import EngineSource

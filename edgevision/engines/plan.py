@@ -13,9 +13,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from edgevision.backends.trt_log import logger_for
 from edgevision.engines.builders import Builder
 from edgevision.engines.failures import describe_build_failure, describe_parse_failure
-from edgevision.engines.logger import logger_for
 from edgevision.engines.monitor import BuildMonitor, new_trt_monitor
 from edgevision.engines.options import BuildOptions
 from edgevision.engines.profiles import ShapeRange

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from types import ModuleType
 
-from edgevision.engines.gpu import find_gpu
+from edgevision.backends.gpu import find_gpu
 from edgevision.errors import InputError
 
 __all__ = ["capabilities_text", "known_targets", "parse_targets", "resolve_targets"]

@@ -9,28 +9,33 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from edgevision.engines.gpu import Gpu
+from edgevision.backends.gpu import Gpu
+from edgevision.engines.lock import hold_lock
 from edgevision.errors import ModelFileError
 from edgevision.spec.files import atomic_writer, read_small
 
-__all__ = ["default_cache_path", "read_cache", "write_cache"]
+__all__ = ["cache_folder", "default_cache_path", "read_cache", "write_cache"]
 
 MAX_CACHE_BYTES = 1 << 30
 """A cache of hundreds of networks has some MiB."""
 
 
-def default_cache_path(version: str, gpu: Gpu | None) -> Path:
-    """The file for this version of TensorRT and this GPU, in the user's cache folder (XDG_CACHE_HOME, else ~/.cache)."""
+def cache_folder(name: str) -> Path:
+    """edgevision's folder of that name in the user's cache folder (XDG_CACHE_HOME, else ~/.cache)."""
     base = os.environ.get("XDG_CACHE_HOME") or ""
     folder = Path(base) if os.path.isabs(base) else Path.home() / ".cache"  # a relative one is to be ignored
+    return folder / "edgevision" / name
+
+
+def default_cache_path(version: str, gpu: Gpu | None) -> Path:
+    """The file for this version of TensorRT and this GPU, in the user's cache folder (XDG_CACHE_HOME, else ~/.cache)."""
     name = re.sub(r"[^a-z0-9]+", "-", gpu.name.lower()).strip("-") if gpu else "gpu"
     processors = f"-{gpu.multiprocessors}sm" if gpu else ""
-    return folder / "edgevision" / "timing" / f"tensorrt-{version}-{name}{processors}.cache"
+    return cache_folder("timing") / f"tensorrt-{version}-{name}{processors}.cache"
 
 
 def read_cache(path: Path, config: Any) -> Any:
@@ -65,26 +70,9 @@ def write_cache(path: Path, config: Any, cache: Any) -> None:
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Keeps other processes out; they wait. The lock lies beside the file, which is replaced and so cannot carry it."""
-    lock = path.with_name(path.name + ".lock")
-    try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        file = lock.open("ab")
-    except OSError as error:
-        raise ModelFileError(f"cannot use the timing cache {path}: {error.strerror or error}") from error
-    with file:
-        _lock(file)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(hold_lock(path.with_name(path.name + ".lock")))
+        except ModelFileError as error:
+            raise ModelFileError(f"cannot use the timing cache {path}: {error}") from error
         yield
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(file: BinaryIO) -> None:
-        file.seek(0)
-        msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
-
-else:
-    import fcntl
-
-    def _lock(file: BinaryIO) -> None:
-        fcntl.flock(file, fcntl.LOCK_EX)

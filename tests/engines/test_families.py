@@ -14,7 +14,6 @@ pytest.importorskip("torch", reason="torch is not installed")
 from families import FAMILIES
 
 from edgevision.engines import EngineBuild, build_engine
-from edgevision.engines.plan_header import parse_plan_header
 from edgevision.engines.source import bundle_roles
 from edgevision.export.golden import default_frames
 from edgevision.export.options import ExportOptions
@@ -22,6 +21,7 @@ from edgevision.export.pipeline import export_network
 from edgevision.spec import TensorInfo, load_spec, read_engine_header, read_onnx_io
 from edgevision.spec.bundle import read_bundle
 from edgevision.spec.files import file_sha256
+from edgevision.spec.plan_header import parse_plan_header
 
 pytestmark = [
     pytest.mark.slow,

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
+from edgevision.backends.gpu import Gpu, driver_cuda_version, explain_no_gpu, find_gpu
 from edgevision.engines import BuildOptions, ShapeRange, available_builders, parse_profile
 from edgevision.engines.builders import BUILDERS, choose_builder
 from edgevision.engines.failures import clean_reason
-from edgevision.engines.gpu import Gpu, find_gpu
 from edgevision.engines.monitor import BuildMonitor
-from edgevision.engines.plan_header import PlanHeader, check_plan, parse_plan_header
 from edgevision.engines.profiles import default_range
 from edgevision.engines.targets import capabilities_text, parse_targets, resolve_targets
 from edgevision.errors import InputError, MissingDependencyError
 from edgevision.spec import Decoder, ImageInput, ModelSpec
+from edgevision.spec.plan_header import PlanHeader, check_plan, parse_plan_header
 
 KNOWN = ("sm75", "sm80", "sm86", "sm89", "sm120")
 
@@ -198,11 +198,19 @@ def test_odd_phases_are_survived() -> None:
 class FakeDriver:
     """libcuda's calls, of an RTX 3060; `count` GPUs."""
 
-    def __init__(self, count: int = 1, status: int = 0) -> None:
-        self.count, self.status = count, status
+    def __init__(self, count: int = 1, status: int = 0, version: int = 12060) -> None:
+        self.count, self.status, self.version = count, status, version
 
     def cuInit(self, flags: int) -> int:  # noqa: N802
         return self.status
+
+    def cuDriverGetVersion(self, number: Any) -> int:  # noqa: N802
+        number._obj.value = self.version
+        return 0
+
+    def cuDeviceGetCount(self, count: Any) -> int:  # noqa: N802
+        count._obj.value = self.count
+        return 0
 
     def cuDeviceGet(self, device: Any, index: int) -> int:  # noqa: N802
         return 0 if index < self.count else 101
@@ -230,6 +238,38 @@ def test_without_a_driver_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(ctypes, "CDLL", missing)
     assert find_gpu() is None
+    assert driver_cuda_version() == ""
+    assert explain_no_gpu().startswith(
+        "there is no NVIDIA driver (libcuda.so.1 is not found); install one: sudo"
+    )
+
+
+@pytest.mark.parametrize(
+    ("driver", "index", "said"),
+    [
+        pytest.param(FakeDriver(), 0, "", id="there is one"),
+        pytest.param(FakeDriver(2), 1, "", id="there is a second"),
+        pytest.param(FakeDriver(2), 2, "there is no GPU 2; there are 2, counted from 0", id="no third"),
+        pytest.param(FakeDriver(0), 0, "the driver sees no GPU: nvidia-smi lists them", id="none"),
+        pytest.param(FakeDriver(status=100), 0, "the driver sees no GPU: nvidia-smi lists them", id="hidden"),
+        pytest.param(FakeDriver(status=34), 0, "the toolkit's stub", id="stub library"),
+        pytest.param(
+            FakeDriver(status=803), 0, "different versions, as after an upgrade; reboot", id="upgraded"
+        ),
+        pytest.param(
+            FakeDriver(status=999), 0, "does not start (CUDA error 999); after suspend", id="unknown"
+        ),
+    ],
+)
+def test_why_there_is_no_gpu_is_said(driver: FakeDriver, index: int, said: str) -> None:
+    told = explain_no_gpu(driver, index)  # type: ignore[arg-type]
+    assert (said in told) if said else told == ""
+    assert (find_gpu(driver, index) is None) == bool(said)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("number", "version"), [(12060, "12.6"), (13020, "13.2"), (11080, "11.8"), (0, "")])
+def test_the_driver_tells_which_cuda_it_runs(number: int, version: str) -> None:
+    assert driver_cuda_version(FakeDriver(version=number)) == version  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

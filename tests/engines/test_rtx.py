@@ -20,9 +20,9 @@ from engine_networks import conv_relu, product, quantised
 
 import edgevision as ev
 from edgevision.engines import BuildOptions, ShapeRange, build_engine
-from edgevision.engines.plan_header import HEADER_BYTES, PlanHeader, parse_plan_header
 from edgevision.errors import BackendError, InputError, ModelFileError, SpecError
 from edgevision.spec import Decoder, ImageInput, ModelSpec, TensorInfo, read_engine_header, write_spec
+from edgevision.spec.plan_header import HEADER_BYTES, PlanHeader, parse_plan_header
 
 SPEC = ModelSpec(
     task="classify",

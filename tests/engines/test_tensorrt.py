@@ -12,8 +12,8 @@ import pytest
 from engine_networks import conv_relu
 from fake_tensorrt import CACHE_HEADER, GPU_ERROR, FakeTensorRT
 
+from edgevision.backends.gpu import Gpu
 from edgevision.engines import BuildOptions, available_builders, build_engine
-from edgevision.engines.gpu import Gpu
 from edgevision.errors import BackendError, InputError, ModelFileError
 from edgevision.spec import read_engine_header
 
