@@ -61,6 +61,7 @@ class Model:
         self._task: Task = make_task(spec, [tensor.name for tensor in session.outputs], frame_format)
         self._texts = texts
         self._batch = next(t for t in session.inputs if t.name == spec.inputs[0].name).shape[0]
+        self._chunk = min(session.largest_batch(spec.inputs[0].name) or _MAX_BATCH, _MAX_BATCH)
 
     @property
     def task(self) -> str:
@@ -143,7 +144,7 @@ class Model:
         task, session = self._task, self.session
         results: list[Result] = []
         preprocess = inference = postprocess = 0
-        for chunk in _chunks(images, self._batch or _MAX_BATCH):
+        for chunk in _chunks(images, self._batch or self._chunk):
             start = perf_counter_ns()
             placements = task.prepare(chunk, session.input_buffer, self._batch)
             prepared = perf_counter_ns()

@@ -23,6 +23,7 @@ LAYERS = {
     "overlay": 3,
     "backends": 4,
     "tasks": 4,
+    "engine_loading": 5,
     "loading": 5,
     "model": 5,
     "engines": 5,

@@ -33,6 +33,9 @@ class NumpySession:
         self.closed = False
         self._buffer = np.zeros(0, np.float32)
 
+    def largest_batch(self, name: str) -> int | None:
+        return None
+
     def input_buffer(self, name: str, shape: Sequence[int]) -> np.ndarray:
         assert name == "images"
         if self._buffer.shape != tuple(shape):

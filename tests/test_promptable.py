@@ -37,6 +37,9 @@ class NumpySession:
         self.error: Exception | None = None
         self._buffers: Arrays = {}
 
+    def largest_batch(self, name: str) -> int | None:
+        return None
+
     def input_buffer(self, name: str, shape: Sequence[int]) -> np.ndarray:
         info = next(one for one in self.inputs if one.name == name)
         for have, want in zip(info.shape, shape, strict=True):

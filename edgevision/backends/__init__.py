@@ -1,7 +1,7 @@
 """Runtimes behind one Session protocol: one file a runtime, each imported only when it is used."""
 
 from edgevision.backends.base import Session, TensorInfo
-from edgevision.backends.options import OnnxRuntimeOptions, OpenVinoOptions, SessionOptions
+from edgevision.backends.options import OnnxRuntimeOptions, OpenVinoOptions, SessionOptions, TensorRtOptions
 from edgevision.backends.registry import BackendStatus, available_backends, open_session
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Session",
     "SessionOptions",
     "TensorInfo",
+    "TensorRtOptions",
     "available_backends",
     "open_session",
 ]

@@ -45,6 +45,10 @@ class Session(Protocol):
         """
         ...
 
+    def largest_batch(self, name: str) -> int | None:
+        """The greatest first dimension that input `name` may have; None: any."""
+        ...
+
     def run(self, feeds: Mapping[str, NDArray[Any]] | None = None) -> Mapping[str, NDArray[Any]]:
         """Every output by name. The next run may reuse the arrays' memory: copy what must outlive it.
 

@@ -55,11 +55,17 @@ def derive_shape(dims: Sequence[Dim], inputs: Mapping[str, NDArray[Any]]) -> tup
 class InputBuffers:
     """One array an input, at the shape last asked for."""
 
-    def __init__(self, infos: Sequence[TensorInfo], bind: Callable[[str, NDArray[Any]], None]) -> None:
-        """bind: makes the runtime read input `name` from this array from now on."""
+    def __init__(
+        self,
+        infos: Sequence[TensorInfo],
+        bind: Callable[[str, NDArray[Any]], None],
+        allocate: Callable[[Sequence[int], str, str], NDArray[Any]] = allocate,
+    ) -> None:
+        """bind: makes the runtime read input `name` from this array from now on. allocate: as the function here."""
         self.arrays: dict[str, NDArray[Any]] = {}
         self._infos = {info.name: info for info in infos}
         self._bind = bind
+        self._allocate = allocate
 
     def get(self, name: str, shape: Sequence[int]) -> NDArray[Any]:
         """The input's array at this shape: the same as the last time, or a new one of zeros, already bound."""
@@ -67,7 +73,7 @@ class InputBuffers:
         if array is not None and array.shape == tuple(shape):
             return array
         info = self._info(name)
-        array = allocate(_check_shape(info, shape), info.dtype, name)
+        array = self._allocate(_check_shape(info, shape), info.dtype, name)
         self._bind(name, array)
         self.arrays[name] = array
         return array

@@ -22,7 +22,7 @@ from edgevision.backends.options import OnnxRuntimeOptions, check_device
 from edgevision.backends.source import ModelSource, import_runtime, read_source
 from edgevision.errors import BackendError
 
-__all__ = ["OnnxRuntimeSession", "open_onnxruntime"]
+__all__ = ["OnnxRuntimeSession", "load_onnxruntime", "open_onnxruntime"]
 
 _DTYPES = {
     "tensor(float)": "float32",
@@ -54,11 +54,7 @@ def open_onnxruntime(
     Raises MissingDependencyError without the library, ModelFileError for a path that is no file, InputError for a word
     that names no device, BackendError for an absent device or a network that ONNX Runtime refuses.
     """
-    # Official builds (1.32 does, 1.17 does not yet) write a device identifier to the user's cache folder and report
-    # to Microsoft from the moment they are imported; this variable is the documented way to stop them, and only works
-    # before the import. Who wants the reports sets it to 0.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    library = import_runtime("onnxruntime", "cpu")
+    library = load_onnxruntime()
     runtime = f"onnxruntime {library.__version__}"
     check_device(device, ("cpu",), runtime)
     source = read_source(model)
@@ -76,6 +72,15 @@ def open_onnxruntime(
     outputs = tuple(_describe(node, "output", source, runtime) for node in session.get_outputs())
     source = source.without_data()
     return OnnxRuntimeSession(_Network(session, source, runtime, inputs, outputs, _trace_dims(session)))
+
+
+def load_onnxruntime() -> ModuleType:
+    """The library, silenced. Raises MissingDependencyError without it, BackendError where it cannot be loaded."""
+    # Official builds (1.32 does, 1.17 does not yet) write a device identifier to the user's cache folder and report
+    # to Microsoft from the moment they are imported; this variable is the documented way to stop them, and only works
+    # before the import. Who wants the reports sets it to 0.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    return import_runtime("onnxruntime", "cpu")
 
 
 class OnnxRuntimeSession:
@@ -101,6 +106,10 @@ class OnnxRuntimeSession:
         if self._network is None:
             raise _closed()
         return self._buffers.get(name, shape)
+
+    def largest_batch(self, name: str) -> int | None:
+        """See `Session.largest_batch`: the network's own, where it has one."""
+        return next(info.shape[0] for info in self.inputs if info.name == name)
 
     def run(self, feeds: Mapping[str, NDArray[Any]] | None = None) -> Mapping[str, NDArray[Any]]:
         """See `Session.run`. Outputs whose shape follows from the inputs' keep their memory from run to run."""

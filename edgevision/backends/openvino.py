@@ -118,6 +118,10 @@ class OpenVinoSession:
             raise _closed()
         return self._buffers.get(name, shape)
 
+    def largest_batch(self, name: str) -> int | None:
+        """See `Session.largest_batch`: the network's own, where it has one."""
+        return next(info.shape[0] for info in self.inputs if info.name == name)
+
     def run(self, feeds: Mapping[str, NDArray[Any]] | None = None) -> Mapping[str, NDArray[Any]]:
         """See `Session.run`. Outputs keep their memory from run to run while their shape stays."""
         network = self._network

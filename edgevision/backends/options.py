@@ -8,9 +8,17 @@ from typing import Any, TypeVar
 
 from edgevision.errors import BackendError, InputError
 
-__all__ = ["OnnxRuntimeOptions", "OpenVinoOptions", "SessionOptions", "check_device", "parse_options"]
+__all__ = [
+    "OnnxRuntimeOptions",
+    "OpenVinoOptions",
+    "SessionOptions",
+    "TensorRtOptions",
+    "check_device",
+    "parse_options",
+]
 
 PRECISIONS = ("float32", "bfloat16", "float16", "auto")
+MEMORY = ("auto", "mapped", "staged")
 GRAPH_OPTIMIZATIONS = ("none", "basic", "extended", "all")
 
 
@@ -78,6 +86,34 @@ class OpenVinoOptions(SessionOptions):
         super().__post_init__()
         _check_choice("precision", self.precision, PRECISIONS)
         _check_count("streams", self.streams)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorRtOptions(SessionOptions):
+    """What TensorRT and TensorRT-RTX can be told.
+
+    memory:     how inputs and outputs reach the GPU: "staged", copied from and to pinned memory; "mapped", used by the
+                GPU where the processor has them, without a copy; "auto", mapped where both share one memory (Jetson),
+                else staged.
+    cuda_graph: from the second run at a shape on, copies and network are launched as one recorded graph. A network that
+                cannot be recorded runs without, and `Session.device` says so.
+    allow_host_code: plans built version-compatible bring the runtime that they need, which is code: True runs it. Only
+                for plans that you trust.
+    """
+
+    memory: str = "auto"
+    cuda_graph: bool = True
+    allow_host_code: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.threads is not None:
+            raise InputError(
+                f"threads is for processors, and engines run on a GPU; leave it out, got {self.threads!r}"
+            )
+        _check_choice("memory", self.memory, MEMORY)
+        _check_flag("cuda_graph", self.cuda_graph)
+        _check_flag("allow_host_code", self.allow_host_code)
 
 
 OptionsT = TypeVar("OptionsT", bound=SessionOptions)

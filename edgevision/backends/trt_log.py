@@ -1,23 +1,28 @@
-"""What a builder says while it works, collected for messages instead of printed."""
+"""What TensorRT says while it works, collected for messages instead of printed."""
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from types import ModuleType
 from typing import Any
 
-__all__ = ["BuildLog", "logger_for"]
+__all__ = ["TrtLog", "logger_for"]
 
-_loggers: dict[ModuleType, tuple[Any, BuildLog]] = {}
+_KEPT = 1000
+"""Messages: a runtime that fails for days must not fill the memory."""
+
+_loggers: dict[ModuleType, tuple[Any, TrtLog]] = {}
 
 
-class BuildLog:
-    """The errors and warnings of the builds since `clear`, in order; written by the builder's threads."""
+class TrtLog:
+    """The last errors and warnings, in order; written by TensorRT's threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._errors: list[str] = []
-        self._warnings: list[str] = []
+        self._errors: deque[tuple[int, str]] = deque(maxlen=_KEPT)
+        self._warnings: deque[str] = deque(maxlen=_KEPT)
+        self._count = 0
 
     def clear(self) -> None:
         """Forget everything."""
@@ -28,12 +33,25 @@ class BuildLog:
     def add(self, message: str, *, error: bool) -> None:
         """Keep a message."""
         with self._lock:
-            (self._errors if error else self._warnings).append(message)
+            if error:
+                self._count += 1
+                self._errors.append((self._count, message))
+            else:
+                self._warnings.append(message)
+
+    def mark(self) -> int:
+        """Now, for `errors_since`."""
+        with self._lock:
+            return self._count
+
+    def errors_since(self, mark: int) -> tuple[str, ...]:
+        """The errors after that mark; of all threads, as TensorRT has one logger."""
+        with self._lock:
+            return tuple(message for number, message in self._errors if number > mark)
 
     @property
     def errors(self) -> tuple[str, ...]:
-        with self._lock:
-            return tuple(self._errors)
+        return self.errors_since(0)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -42,23 +60,23 @@ class BuildLog:
             return tuple(dict.fromkeys(self._warnings))
 
 
-def logger_for(trt: ModuleType) -> tuple[Any, BuildLog]:
-    """The builder's logger and what it collects.
+def logger_for(trt: ModuleType) -> tuple[Any, TrtLog]:
+    """The module's logger and what it collects.
 
-    One for the process: a builder keeps the first logger that it is given, and ignores the others while any object
-    of it lives. Only one build runs at a time (build.py), so that messages of two do not mix.
+    One for the process: TensorRT keeps the first logger that it is given, and ignores the others while any object
+    of it lives. Only one build runs at a time (engines/build.py), so that messages of two do not mix.
     """
     if trt not in _loggers:
         _loggers[trt] = _new_logger(trt)
     return _loggers[trt]
 
 
-def _new_logger(trt: ModuleType) -> tuple[Any, BuildLog]:
-    log = BuildLog()
+def _new_logger(trt: ModuleType) -> tuple[Any, TrtLog]:
+    log = TrtLog()
 
     class Logger(trt.ILogger):  # type: ignore[name-defined, misc]
         def __init__(self) -> None:
-            super().__init__()  # the builder aborts the process without it
+            super().__init__()  # TensorRT aborts the process without it
 
         def log(self, severity: Any, message: str) -> None:
             if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR):

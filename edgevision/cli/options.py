@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import Any
+
+from edgevision.cli.progress import ShareProgress
 
 __all__ = ["add_model_options", "fraction", "model_options", "parse_classes", "positive_int"]
 
@@ -39,10 +42,14 @@ def parse_classes(text: str) -> list[int | str]:
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """--device --backend --form --threads --precision --spec."""
+    """--device --backend --form --threads --precision --memory --build --spec."""
     group = parser.add_argument_group("model")
-    group.add_argument("--device", default="auto", help="auto or cpu (default: auto)")
-    group.add_argument("--backend", help="onnxruntime or openvino (default: the first installed)")
+    group.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:1 (default: auto)")
+    group.add_argument(
+        "--backend",
+        help="onnxruntime, openvino, tensorrt or tensorrt-rtx (default: TensorRT where an engine fits the GPU, else the "
+        "first installed)",
+    )
     group.add_argument(
         "--form",
         metavar="F",
@@ -50,6 +57,14 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--threads", type=positive_int, metavar="N", help="threads of the runtime")
     group.add_argument("--precision", help="OpenVINO only: float32 (default), bfloat16, float16 or auto")
+    group.add_argument(
+        "--memory", help="TensorRT only: how data reach the GPU: auto (default), mapped or staged"
+    )
+    group.add_argument(
+        "--build",
+        action="store_true",
+        help="where no engine fits the GPU, build one first, kept in the user's cache folder",
+    )
     group.add_argument("--spec", metavar="FILE", help="JSON spec of a model that does not carry one")
 
 
@@ -57,7 +72,21 @@ def model_options(options: argparse.Namespace) -> dict[str, Any]:
     """Keyword arguments of `edgevision.load` from the options above."""
     names = ("device", "backend", "form", "spec")
     chosen: dict[str, Any] = {name: getattr(options, name) for name in names}
-    for name in ("threads", "precision"):
+    for name in ("threads", "precision", "memory"):
         if getattr(options, name) is not None:
             chosen[name] = getattr(options, name)
+    if options.build:
+        chosen |= {"build": True, "progress": _show_build()}
     return chosen
+
+
+def _show_build() -> Callable[[float, str], None]:
+    """A ProgressFn that draws a line, and clears it at the end."""
+    line = ShareProgress("building the engine")
+
+    def update(share: float, note: str) -> None:
+        line.update(share, note)
+        if share >= 1.0:
+            line.close()
+
+    return update

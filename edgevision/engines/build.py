@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -26,7 +26,7 @@ from edgevision.errors import BackendError, InputError
 from edgevision.spec import EngineKey, TensorInfo, read_onnx_io
 from edgevision.spec.plan_header import check_plan
 
-__all__ = ["EngineBuild", "build_engine", "build_engines"]
+__all__ = ["EngineBuild", "build_engine", "build_engines", "key_options"]
 
 _BUILD_LOCK = threading.Lock()
 """A builder has one logger in a process: one build at a time, so that messages do not mix."""
@@ -109,7 +109,7 @@ def build_engine(
         compute_capability=capabilities_text(chosen) if chosen else (gpu.compute_capability if gpu else ""),
         multiprocessors=gpu.multiprocessors if gpu else 0,
         precision=source.precision,
-        options=_key_options(options, plan.ranges),
+        options=key_options(options, plan.ranges),
     )
     sidecar = write_engine(path, plan, key, source)
     if source.bundle is not None and output is None:
@@ -228,7 +228,9 @@ def _run_cancellable(
     return results[0]
 
 
-def _key_options(options: BuildOptions, ranges: dict[str, ShapeRange]) -> dict[str, bool | int | float | str]:
+def key_options(
+    options: BuildOptions, ranges: Mapping[str, ShapeRange]
+) -> dict[str, bool | int | float | str]:
     """The options that change the plan, as the sidecar has them."""
     chosen: dict[str, bool | int | float | str] = {
         "tf32": options.tf32 is not False,

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-import platform
-import sys
 from dataclasses import dataclass
 from importlib import metadata
 from types import ModuleType
 
 from edgevision.backends.source import import_runtime
+from edgevision.backends.trt_install import mend_tensorrt
 from edgevision.errors import InputError, MissingDependencyError
 
 __all__ = ["BUILDERS", "Builder", "BuilderStatus", "available_builders", "choose_builder", "load_builder"]
@@ -116,27 +115,19 @@ def load_builder(builder: Builder) -> ModuleType:
 
 def _missing(builder: Builder) -> MissingDependencyError:
     return MissingDependencyError(
-        builder.module, builder.name, f"building {builder.title} engines", mend=_mend(builder)
+        builder.module, builder.name, f"building {builder.title} engines", mend=mend_tensorrt(builder.module)
     )
 
 
 def _look_for(builder: Builder) -> BuilderStatus:
     found = importlib.util.find_spec(builder.module)
     if found is None or found.origin is None:
-        return BuilderStatus(builder.name, False, f"{builder.module} is not installed", _mend(builder))
+        return BuilderStatus(
+            builder.name, False, f"{builder.module} is not installed", mend_tensorrt(builder.module)
+        )
     versions = [(name, _version(name)) for name in builder.distributions]
     packages = [f"{name} {version}" for name, version in versions if version]
     return BuilderStatus(builder.name, True, " and ".join(packages) or f"{builder.module}, not from pip")
-
-
-def _mend(builder: Builder) -> str:
-    """The command that installs it here; "" where nothing does."""
-    if platform.machine() in ("aarch64", "arm64") and sys.platform == "linux" and not builder.ahead:
-        # JetPack brings TensorRT as a system package, which an environment sees only when told to.
-        return "apt-get install python3-libnvinfer && python3 -m venv --system-site-packages .venv"
-    if builder.ahead and platform.machine() not in ("x86_64", "AMD64"):
-        return ""
-    return f"pip install 'edgevision[{builder.name}]'"
 
 
 def _version(package: str) -> str | None:

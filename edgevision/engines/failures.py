@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = ["advise", "clean_reason", "describe_build_failure", "describe_parse_failure"]
+from edgevision.backends.trt_words import clean_reason
+
+__all__ = ["advise", "describe_build_failure", "describe_parse_failure"]
 
 _MAX_NODES = 3
 """Nodes named in one message; one cause often fails many."""
-_MAX_REASON = 300
 
 _INT8_FORM = (
     "use the TensorRT form of int8 (signed, symmetric activations; biases left alone), model.int8-trt.onnx"
@@ -82,37 +83,6 @@ _ADVICE: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
     ),
     ((), ("optimization profile",), "give the shapes of the inputs: --profile INPUT=LEAST:BEST:GREATEST"),
 )
-
-# What the builder says around its reason -> what is kept of it, in order.
-_NOISE: tuple[tuple[re.Pattern[str], str], ...] = tuple(
-    (re.compile(pattern, re.DOTALL), kept)
-    for pattern, kept in (
-        # Further lines, such as the CUDA error that every failure without a GPU trails behind it.
-        (r"\n\[checkMacros\.cpp.*", ""),
-        (r"^Invalid Node - [^\n]*\n", ""),
-        # Places in its source.
-        (r"\[[\w.]+\.cpp::\w+::\d+\] |\[\w+\.cpp:\d+: \w+\] ", ""),
-        (r" In \w+ at /_src/\S*?:\d+", ""),
-        (r"(IBuilder|ITensor)::\w+: |Error Code \d+: ", ""),
-        (r"In node -1 with name:\s+and operator:\s+\(\w+\): \w+: ", ""),
-        # The C++ condition that does not hold, before or around the words.
-        (r'^[^"]* && "([^"]*)"$', r"\1"),
-        (r"^(?:Failed to import initializer: )?Assertion failed: .*?: ", ""),
-        (r"^(?:API Usage Error|Internal Error|Myelin) \((.*)\)\.?$", r"\1"),
-        (r"^false$", "not supported"),
-        # Its own switches, which no user of ours can reach.
-        (r" Please set k[A-Z0-9_]+ .*", ""),
-    )
-)
-
-
-def clean_reason(text: str) -> str:
-    """The builder's words on one line, without the places and conditions in its own source."""
-    text = text.strip()
-    for pattern, kept in _NOISE:
-        text = pattern.sub(kept, text)
-    line = " ".join(text.split()).rstrip(".! ")
-    return line[: _MAX_REASON - 3] + "..." if len(line) > _MAX_REASON else line
 
 
 def advise(operator: str, reason: str) -> str:

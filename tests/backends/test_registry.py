@@ -14,6 +14,7 @@ from edgevision import backends
 from edgevision.backends import BackendStatus, available_backends, open_session, registry
 from edgevision.backends.registry import BACKENDS
 from edgevision.errors import BackendError, InputError, MissingDependencyError, ModelFileError
+from edgevision.spec import EngineKey, write_engine_sidecar
 
 
 def absent(name: str, module: str = "no_such_runtime") -> registry.Backend:
@@ -38,7 +39,7 @@ def test_every_backend_has_a_status() -> None:
     statuses = available_backends()
     assert [status.name for status in statuses] == list(BACKENDS)
     for status in statuses:
-        assert status.available == (status.mend == "")
+        assert status.available <= (status.mend == "")
         assert status.detail
 
 
@@ -103,7 +104,7 @@ def test_chosen_backend_that_is_missing_says_what_to_install(
 ) -> None:
     # None in sys.modules is how Python marks a module that cannot be imported.
     monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(MissingDependencyError, match=rf"needs {name}.*pip install 'edgevision\[\w+\]'"):
+    with pytest.raises(MissingDependencyError, match=rf"needs {name}.*pip install 'edgevision\[[\w-]+\]'"):
         open_session(b"model", backend=name)
 
 
@@ -120,20 +121,49 @@ def test_backend_that_is_broken_says_so(name: str, monkeypatch: pytest.MonkeyPat
 
 
 def test_unknown_backend_lists_the_backends() -> None:
-    with pytest.raises(InputError, match="no backend 'tflite'; the backends are onnxruntime, openvino"):
+    with pytest.raises(
+        InputError, match="no backend 'tflite'; the backends are onnxruntime, openvino, tensorrt, "
+    ):
         open_session("m.onnx", backend="tflite")
 
 
 @pytest.mark.parametrize("file", ["m.pt", "folder"])
 def test_file_of_no_backend_lists_the_suffixes(file: str) -> None:
-    with pytest.raises(ModelFileError, match=rf"'{file}'; model files end in \.onnx, \.ort, \.xml"):
+    with pytest.raises(
+        ModelFileError, match=rf"'{file}'; model files end in \.engine, \.onnx, \.ort, \.plan, \.trt, \.xml"
+    ):
         open_session(file)
 
 
-@pytest.mark.parametrize("backend", [None, "onnxruntime"])
 @pytest.mark.parametrize("file", ["m.engine", "m.PLAN", "m.trt"])
-def test_an_engine_is_refused_saying_what_can_be_done(file: str, backend: str | None) -> None:
+def test_an_engine_is_refused_by_what_runs_networks(file: str) -> None:
     with pytest.raises(
-        ModelFileError, match=rf"^{file} is an engine, and no backend here runs engines; load the \.onnx"
+        ModelFileError, match=rf"^{file} is an engine, which openvino does not run; leave out"
     ):
-        open_session(file, backend=backend)
+        open_session(file, backend="openvino")
+
+
+@pytest.mark.parametrize("name", ["tensorrt", "tensorrt_rtx", "tensorrt-rtx"])
+def test_a_network_is_refused_by_what_runs_engines(name: str) -> None:
+    with pytest.raises(
+        ModelFileError, match=r"runs engines .*, and m\.onnx is none; build one: edgevision build"
+    ):
+        open_session("m.onnx", backend=name)
+
+
+def test_an_engine_is_opened_by_its_runtime(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    called = []
+    for name in ("tensorrt", "tensorrt_rtx"):
+        fake = replace(BACKENDS[name], open=lambda model, device, options, name=name: called.append(name))
+        monkeypatch.setitem(BACKENDS, name, fake)
+    rtx_head = (
+        b"vtrt" + bytes(4) + (2).to_bytes(8, "little") + (40).to_bytes(8, "little") + b"\1\7\1t" + b"vtrt"
+    )
+    files = {"raw": b"ftrt" + bytes(60), "rtx": rtx_head + bytes(8), "keyed": b"ftrt" + bytes(60)}
+    for name, content in files.items():
+        (tmp_path / f"{name}.engine").write_bytes(content)
+    key = EngineKey(backend="tensorrt_rtx", backend_version="1.7.1")
+    write_engine_sidecar(tmp_path / "keyed.engine", None, key)
+    for name in files:
+        open_session(tmp_path / f"{name}.engine")
+    assert called == ["tensorrt", "tensorrt_rtx", "tensorrt_rtx"]

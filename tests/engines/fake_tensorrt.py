@@ -1,4 +1,5 @@
-"""A stand-in for the module `tensorrt`, which is only installable beside a GPU: the calls that a build makes.
+"""A stand-in for the module `tensorrt`, which is only installable beside a GPU: the calls that a build makes; those of
+the runtime are in fake_runtime.
 
 The names and the differences between the versions are those of the real bindings 10.3.0 and 11.4.0. Each fake records
 what it was told, and fails where a test says so.
@@ -11,6 +12,8 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
+
+import fake_runtime
 
 from edgevision.spec import read_onnx_io
 
@@ -29,7 +32,9 @@ CACHE_HEADER = b"cache of "
 class FakeTensorRT(ModuleType):
     """The module.
 
-    fail:   which call fails: "builder", "parse", "profile", "build".
+    fail:   which call fails: "builder", "parse", "profile", "build", and those that fake_runtime names.
+    plan:   what was built, which fake_runtime runs; what is put here is built from then on.
+    cuda:   where the runtime runs.
     says:   the messages that go with it, to the logger.
     calls:  (name, value) of every setting, in order.
     """
@@ -42,7 +47,14 @@ class FakeTensorRT(ModuleType):
         self.says: list[str] = []
         self.parser_errors: list[SimpleNamespace] = []
         self.steps = 10
-        self.plan = b"ftrt" + bytes(100)
+        self._forced: bytes | None = None
+        self._built: bytes | None = None
+        self.cuda: Any = None
+        self.odd_types: dict[str, str] = {}
+        self.formats: dict[str, Any] = {}
+        self.on_host: set[str] = set()
+        self.needs_host_code = False
+        self.capturable = True
         self.new_entries = b"<new>"
         self.calls: list[tuple[str, Any]] = []
         old = version.startswith("10.")
@@ -57,6 +69,28 @@ class FakeTensorRT(ModuleType):
         self.IProgressMonitor = IProgressMonitor
         self.Builder = lambda logger: Builder(self, logger)
         self.OnnxParser = lambda network, logger: OnnxParser(self, network, logger)
+        self.Runtime = lambda logger: fake_runtime.Runtime(self, logger)
+        self.IOutputAllocator = fake_runtime.IOutputAllocator
+        self.TensorIOMode = fake_runtime.TensorIOMode
+        self.TensorLocation = fake_runtime.TensorLocation
+        self.TensorFormat = fake_runtime.TensorFormat
+
+    @property
+    def plan(self) -> bytes | None:
+        return self._built if self._forced is None else self._forced
+
+    @plan.setter
+    def plan(self, data: bytes) -> None:
+        self._forced = data
+
+    def log_error(self, logger: Any, text: str) -> None:
+        """What the real one answers None or False after."""
+        logger.log(ILogger.ERROR, text)
+
+    def complain(self, logger: Any) -> None:
+        """Log what the test says."""
+        for text in self.says:
+            self.log_error(logger, text)
 
     def told(self, name: str) -> list[Any]:
         """The values of the calls of that name."""
@@ -112,6 +146,8 @@ class Builder:
             return None
         if config.cache is not None:
             config.cache.data += self.trt.new_entries
+        profile = {one.name: (one.shape,) * 3 for one in network.inputs} | config.profile
+        self.trt._built = fake_runtime.make_plan(self.trt.__version__, network.onnx, [profile])
         return self.trt.plan
 
 
@@ -127,6 +163,7 @@ class OnnxParser:
                 self.logger.log(ILogger.ERROR, text)
             self.num_errors = len(self.trt.parser_errors)
             return False
+        self.network.onnx = Path(path).read_bytes()
         inputs, outputs = read_onnx_io(Path(path))
         self.network.inputs = [Tensor(self.trt, one) for one in inputs]
         self.network.outputs = [Tensor(self.trt, one) for one in outputs]
@@ -150,6 +187,7 @@ class Tensor:
 
 class Network:
     def __init__(self) -> None:
+        self.onnx = b""
         self.inputs: list[Tensor] = []
         self.outputs: list[Tensor] = []
         self.layers = [SimpleNamespace(name="conv_1", metadata="[ONNX Layer: /stem/conv]")]
@@ -171,8 +209,10 @@ class Network:
 class Profile:
     def __init__(self, trt: FakeTensorRT) -> None:
         self.trt = trt
+        self.shapes: dict[str, Any] = {}
 
     def set_shape(self, name: str, low: Any, best: Any, high: Any) -> None:
+        self.shapes[name] = (low, best, high)
         self.trt.calls.append(("set_shape", (name, low, best, high)))
 
 
@@ -200,12 +240,13 @@ class Cache:
 class Config:
     """Takes the attributes that the real one has, and no other."""
 
-    __slots__ = ("__dict__", "cache", "trt")
+    __slots__ = ("__dict__", "cache", "profile", "trt")
     ATTRIBUTES = frozenset({"builder_optimization_level", "hardware_compatibility_level", "progress_monitor"})
 
     def __init__(self, trt: FakeTensorRT) -> None:
         object.__setattr__(self, "trt", trt)
         object.__setattr__(self, "cache", None)
+        object.__setattr__(self, "profile", {})
 
     def __setattr__(self, name: str, value: Any) -> None:
         assert name in self.ATTRIBUTES, name
@@ -222,6 +263,7 @@ class Config:
         self.trt.calls.append(("clear_flag", flag.name))
 
     def add_optimization_profile(self, profile: Profile) -> int:
+        self.profile.update(profile.shapes)
         return -1 if self.trt.fail == "profile" else 0
 
     def create_timing_cache(self, data: bytes) -> Cache:

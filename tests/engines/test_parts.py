@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from edgevision.backends.gpu import Gpu, driver_cuda_version, explain_no_gpu, find_gpu
+from edgevision.backends.trt_words import clean_reason
 from edgevision.engines import BuildOptions, ShapeRange, available_builders, parse_profile
 from edgevision.engines.builders import BUILDERS, choose_builder
-from edgevision.engines.failures import clean_reason
 from edgevision.engines.monitor import BuildMonitor
 from edgevision.engines.profiles import default_range
 from edgevision.engines.targets import capabilities_text, parse_targets, resolve_targets
@@ -315,9 +315,7 @@ def test_on_a_jetson_pip_is_not_recommended(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
     monkeypatch.setattr(sys, "platform", "linux")
     tensorrt, rtx = available_builders()
-    assert tensorrt.mend.startswith(
-        "apt-get install python3-libnvinfer && python3 -m venv --system-site-packages"
-    )
+    assert tensorrt.mend.startswith("sudo apt-get install python3-libnvinfer")
     assert rtx.mend == "", "TensorRT-RTX is not made for it"
     with pytest.raises(
         MissingDependencyError, match="which is not installed; it is not made for this system"

@@ -1,0 +1,137 @@
+"""What sessions on a GPU need of CUDA, and memory that both sides see.
+
+The protocols are the part of the extension `edgevision._cuda` that is used here, so that a session can be tested on a
+stand-in without a GPU.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevision.errors import BackendError
+
+__all__ = ["Cuda", "CudaMemory", "Graph", "Stream", "TensorMemory", "load_cuda"]
+
+
+class Stream(Protocol):
+    """Work in order."""
+
+    @property
+    def handle(self) -> int: ...
+
+    def synchronize(self) -> None: ...
+
+    def begin_capture(self) -> None: ...
+
+    def end_capture(self) -> Graph: ...
+
+
+class Graph(Protocol):
+    """Recorded work."""
+
+    def launch(self, stream: Any) -> None: ...
+
+
+class Cuda(Protocol):
+    """The module `edgevision._cuda`. Its calls raise CudaError, a RuntimeError."""
+
+    CudaError: type[RuntimeError]
+    Stream: Any
+    """() -> Stream"""
+    DeviceBuffer: Any
+    """(nbytes) -> bytes of the device, at .pointer, as long as the object lives."""
+    HostBuffer: Any
+    """(nbytes, mapped) -> pinned bytes, at .pointer and, mapped, for the device at .device_pointer; .array(shape, dtype)
+    keeps them alive."""
+
+    def why_no_device(self) -> str: ...
+
+    def device_info(self, device: int) -> Any: ...
+
+    def current_device(self) -> int: ...
+
+    def set_device(self, device: int) -> None: ...
+
+    def copy_async(self, destination: int, source: int, nbytes: int, stream: Any) -> None: ...
+
+
+def load_cuda() -> Cuda:
+    """The extension. Raises BackendError when it was not built, or finds no device."""
+    try:
+        cuda = cast(Cuda, import_module("edgevision._cuda"))
+    except ImportError as error:
+        raise BackendError(
+            "running engines needs edgevision's CUDA extension, which this installation was built without; with CUDA's "
+            "nvcc installed: EDGEVISION_CUDA=ON pip install --force-reinstall --no-deps --no-binary edgevision edgevision"
+        ) from error
+    fault = cuda.why_no_device()
+    if fault:
+        raise BackendError(f"CUDA finds no device: {fault}")
+    return cuda
+
+
+@dataclass(slots=True)
+class TensorMemory:
+    """A tensor in memory that both sides see.
+
+    array:   the processor's side.
+    address: the GPU's side.
+    owner:   what the GPU's side lives in.
+    """
+
+    array: NDArray[Any]
+    address: int
+    owner: Any
+
+
+class CudaMemory:
+    """Memory of one device for one session's tensors.
+
+    mapped: the GPU uses the processor's memory, and nothing is copied; else each tensor has pinned memory on the
+        processor's side and its own on the GPU's.
+    """
+
+    def __init__(self, cuda: Cuda, stream: Stream, *, mapped: bool) -> None:
+        self.mapped = mapped
+        self._cuda = cuda
+        self._stream = stream
+
+    def allocate(self, shape: Sequence[int], dtype: str, name: str) -> TensorMemory:
+        """Zeros on the processor's side; what the GPU's side holds is not said. Raises BackendError without memory.
+
+        name: the tensor, for the message.
+        """
+        kind = np.dtype(dtype)
+        nbytes = math.prod(shape) * kind.itemsize
+        try:
+            host = self._cuda.HostBuffer(max(1, nbytes), self.mapped)
+            device = host if self.mapped else self._cuda.DeviceBuffer(max(1, nbytes))
+            address = host.device_pointer if self.mapped else device.pointer
+        except (RuntimeError, MemoryError, OverflowError, TypeError, ValueError) as error:
+            # The last three: more bytes than an address can count, in nanobind's words.
+            raise BackendError(
+                f"not enough memory for {name!r} at shape {tuple(shape)} ({nbytes / 2**30:.3g} GiB of {dtype}, "
+                f"{'mapped' if self.mapped else 'pinned and on the GPU'}): {error}; use a smaller input or batch"
+            ) from error
+        raw = host.array((max(1, nbytes),), "uint8")[:nbytes]
+        raw[:] = 0
+        return TensorMemory(raw.view(kind).reshape(tuple(shape)), address, device)
+
+    def upload(self, memory: TensorMemory) -> None:
+        """Puts the copy to the GPU's side on the stream; nothing where both are one."""
+        if not self.mapped and memory.array.nbytes:
+            array = memory.array
+            self._cuda.copy_async(memory.address, array.ctypes.data, array.nbytes, self._stream)
+
+    def download(self, memory: TensorMemory) -> None:
+        """Puts the copy to the processor's side on the stream; nothing where both are one."""
+        if not self.mapped and memory.array.nbytes:
+            array = memory.array
+            self._cuda.copy_async(array.ctypes.data, memory.address, array.nbytes, self._stream)

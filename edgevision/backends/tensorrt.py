@@ -1,0 +1,350 @@
+"""TensorRT and TensorRT-RTX: engines run on a GPU, tensors told by name, memory and stream our own.
+
+Threads: an engine is shared by a session and its clones; each has its own context, stream and memory. Nothing is built
+here: an engine that does not fit is refused when it is opened, so that no frame ever waits for a build.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from os import PathLike
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevision.backends.base import TensorInfo
+from edgevision.backends.buffers import InputBuffers, allocate
+from edgevision.backends.cuda import CudaMemory, Graph, TensorMemory
+from edgevision.backends.options import TensorRtOptions
+from edgevision.backends.trt_engine import Engine, open_engine
+from edgevision.backends.trt_outputs import OutputAllocator, new_trt_allocator
+from edgevision.errors import BackendError, EdgeVisionWarning, InputError
+
+__all__ = ["TensorRtSession", "open_tensorrt"]
+
+_CAPTURE = threading.Lock()
+"""Graphs are recorded one at a time in a process: what another thread does with CUDA may end a recording."""
+
+
+def open_tensorrt(
+    model: str | PathLike[str] | bytes,
+    device: str = "auto",
+    options: TensorRtOptions | None = None,
+    *,
+    module: str = "tensorrt",
+) -> TensorRtSession:
+    """A session of the engine at a path, or of the plan in bytes.
+
+    module: "tensorrt" or "tensorrt_rtx". Raises as `open_engine` does.
+    """
+    return TensorRtSession(open_engine(model, module, device, options or TensorRtOptions()))
+
+
+class TensorRtSession:
+    """A network that TensorRT runs; see `edgevision.backends.Session`.
+
+    For kernels on the GPU before and after it, besides: `stream`, `input_address`, `output_address`, `enqueue`.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine: Engine | None = engine
+        self.inputs = engine.inputs
+        self.outputs = engine.outputs
+        self.device = f"cuda:{engine.device}"
+        self.runtime = engine.runtime
+        self._use_device(engine)
+        with _cuda_errors(engine, "prepare"):
+            self._stream = engine.cuda.Stream()
+        self._memory = CudaMemory(engine.cuda, self._stream, mapped=engine.mapped)
+        self._context = _new_context(engine)
+        self._input_memory: dict[str, TensorMemory] = {}
+        self._output_memory: dict[str, TensorMemory] = {}
+        self._made: dict[int, TensorMemory] = {}  # an input's memory, by its array, until it is bound
+        self._buffers = InputBuffers(engine.inputs, self._bind_input, self._allocate_input)
+        self._allocators: dict[str, tuple[OutputAllocator, Any]] = {}
+        self._host_outputs: dict[str, NDArray[Any]] = {}
+        self._results: Mapping[str, NDArray[Any]] = MappingProxyType({})
+        self._settled = False  # shapes and addresses are told, and outputs have memory
+        self._ran = False  # since then
+        self._recordable = engine.options.cuda_graph
+        self._graph: Graph | None = None
+        self._profile = 0
+
+    # The session
+
+    def input_buffer(self, name: str, shape: Sequence[int]) -> NDArray[Any]:
+        """See `Session.input_buffer`. Raises InputError, too, for a shape that the engine was not built for."""
+        self._use_device(self._open())
+        return self._buffers.get(name, shape)
+
+    def largest_batch(self, name: str) -> int | None:
+        """See `Session.largest_batch`: of the profile that allows most."""
+        return max(ranges[name][1][0] for ranges in self._open().ranges)
+
+    def run(self, feeds: Mapping[str, NDArray[Any]] | None = None) -> Mapping[str, NDArray[Any]]:
+        """See `Session.run`. Outputs keep their memory from run to run while their shape stays."""
+        engine = self._open()
+        self._use_device(engine)
+        if feeds is not None:
+            self._buffers.load(feeds)
+        if not self._settled:
+            self._settle(engine)
+        with _cuda_errors(engine, "run", self._stream):
+            self._launch(engine)
+            self._stream.synchronize()
+            if self._allocators:
+                self._fetch_allocated()
+        self._ran = True
+        return self._results
+
+    def clone(self) -> TensorRtSession:
+        """See `Session.clone`."""
+        return TensorRtSession(self._open())
+
+    def close(self) -> None:
+        """See `Session.close`."""
+        # The context before the engine, and the addresses that it was told after it.
+        self._graph = self._context = None
+        self._engine = None
+        self._buffers.arrays.clear()
+        self._input_memory, self._output_memory, self._made = {}, {}, {}
+        self._allocators, self._host_outputs = {}, {}
+        self._results = MappingProxyType({})
+
+    # For kernels beside it on the GPU
+
+    @property
+    def stream(self) -> Any:
+        """The stream that everything of this session is put on."""
+        return self._stream
+
+    def input_address(self, name: str) -> int:
+        """Where the GPU reads the input that `input_buffer` was last asked for, until another shape is asked for."""
+        self._open()
+        return self._input_memory[name].address
+
+    def output_address(self, name: str) -> int:
+        """Where the GPU writes the output at the inputs' present shapes; BackendError where data decide its shape."""
+        engine = self._open()
+        if not self._settled:
+            self._settle(engine)
+        if name not in self._output_memory:
+            raise BackendError(f"output {name!r} has no fixed place: its shape depends on the data")
+        return self._output_memory[name].address
+
+    def enqueue(self) -> None:
+        """Puts the network alone on the stream: no copy of inputs or outputs, no wait. It may be recorded in a graph,
+        after a first run at the same shapes."""
+        engine = self._open()
+        self._use_device(engine)
+        if not self._settled:
+            self._settle(engine)
+        self._execute(engine)
+
+    # Binding
+
+    def _allocate_input(self, shape: Sequence[int], dtype: str, name: str) -> NDArray[Any]:
+        engine = self._open()
+        _check_ranges(engine, name, tuple(shape))
+        memory = self._memory.allocate(shape, dtype, name)
+        self._made[id(memory.array)] = memory
+        return memory.array
+
+    def _bind_input(self, name: str, array: NDArray[Any]) -> None:
+        self._input_memory[name] = self._made.pop(id(array))
+        self._settled = False
+
+    def _settle(self, engine: Engine) -> None:
+        """Tell the context every shape and address, and give the outputs memory."""
+        self._buffers.check_complete()
+        context = self._context
+        self._choose_profile(engine)
+        mark = engine.log.mark()
+        for name, memory in self._input_memory.items():
+            if not context.set_input_shape(name, tuple(memory.array.shape)):
+                raise engine.failure("take", mark, f"input {name!r} at shape {memory.array.shape}")
+            if not context.set_tensor_address(name, memory.address):
+                raise engine.failure("bind", mark, f"input {name!r}")
+        try:
+            missing = context.infer_shapes()
+        except RuntimeError as error:
+            raise engine.failure("infer the shapes of", mark, str(error)) from error
+        if missing:
+            raise engine.failure("infer the shapes of", mark, f"it lacks {', '.join(missing)}")
+        results = {info.name: self._settle_output(engine, info, mark) for info in engine.outputs}
+        self._results = MappingProxyType(results)
+        self._graph, self._ran = None, False
+        self._settled = True
+
+    def _settle_output(self, engine: Engine, info: TensorInfo, mark: int) -> NDArray[Any]:
+        """The array that the output will be found in; an empty one where data decide its shape."""
+        context, name = self._context, info.name
+        shape = tuple(int(side) for side in context.get_tensor_shape(name))
+        if any(side < 0 for side in shape):
+            if name not in self._allocators:
+                allocator = OutputAllocator(self._memory, info)
+                mine = new_trt_allocator(engine.trt, allocator)
+                if not context.set_output_allocator(name, mine):
+                    raise engine.failure("bind", mark, f"output {name!r}")
+                self._allocators[name] = (allocator, mine)
+            return np.zeros(0, info.dtype)
+        if name in engine.host_outputs:
+            array = self._host_outputs[name] = allocate(shape, info.dtype, name)
+            address = array.ctypes.data
+        else:
+            memory = self._output_memory.get(name)
+            if memory is None or memory.array.shape != shape:
+                memory = self._output_memory[name] = self._memory.allocate(shape, info.dtype, name)
+            array, address = memory.array, memory.address
+        if not context.set_tensor_address(name, address):
+            raise engine.failure("bind", mark, f"output {name!r}")
+        return array
+
+    def _choose_profile(self, engine: Engine) -> None:
+        """Take the first profile that has the inputs' shapes together, the present one if it does."""
+        shapes = {name: memory.array.shape for name, memory in self._input_memory.items()}
+        fitting = [
+            index
+            for index, ranges in enumerate(engine.ranges)
+            if all(_lies_in(shape, ranges[name]) for name, shape in shapes.items())
+        ]
+        if not fitting:
+            listed = ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in shapes.items())
+            raise InputError(f"no profile of {engine.name} has these shapes together: {listed}")
+        if self._profile in fitting:
+            return
+        mark = engine.log.mark()
+        with _cuda_errors(engine, "run"):
+            done = self._context.set_optimization_profile_async(fitting[0], self._stream.handle)
+            self._stream.synchronize()
+        if not done:
+            raise engine.failure("change the profile of", mark, f"to {fitting[0]}")
+        self._profile = fitting[0]
+
+    # Running
+
+    def _launch(self, engine: Engine) -> None:
+        """Put copies and network on the stream, as one recorded graph from the second run at a shape on."""
+        # TensorRT needs a plain run after new shapes before it can be recorded.
+        if self._graph is None and self._ran and self._recordable and not self._allocators:
+            self._graph = self._record(engine)
+        if self._graph is not None:
+            self._graph.launch(self._stream)
+        else:
+            self._put(engine)
+
+    def _put(self, engine: Engine) -> None:
+        for memory in self._input_memory.values():
+            self._memory.upload(memory)
+        self._execute(engine)
+        for memory in self._output_memory.values():
+            self._memory.download(memory)
+
+    def _execute(self, engine: Engine) -> None:
+        mark = engine.log.mark()
+        if not self._context.execute_async_v3(self._stream.handle):
+            for allocator, _ in self._allocators.values():
+                allocator.raise_error()
+            raise engine.failure("run", mark, "it gives no reason")
+
+    def _record(self, engine: Engine) -> Graph | None:
+        """A run, recorded. Where that cannot be, `device` says so, once, and runs go on one by one."""
+        capturable = getattr(self._context, "is_stream_capturable", None)
+        with _CAPTURE:
+            if capturable is not None and not capturable(self._stream.handle):
+                graph, reason = None, "the engine cannot be recorded"
+            else:
+                graph, reason = self._try_record(engine)
+        if graph is None:
+            self._say_no_graph(engine, reason)
+        return graph
+
+    def _try_record(self, engine: Engine) -> tuple[Graph | None, str]:
+        """The graph, or None and why there is none."""
+        reason = ""
+        try:
+            self._stream.begin_capture()
+            try:
+                self._put(engine)
+            except (BackendError, RuntimeError) as error:
+                reason = str(error)
+            graph = self._stream.end_capture()  # in any case: it ends the recording
+        except RuntimeError as error:
+            return None, reason or str(error)
+        return (None, reason) if reason else (graph, "")
+
+    def _say_no_graph(self, engine: Engine, reason: str) -> None:
+        if engine.options.strict:
+            raise BackendError(
+                f"{engine.name} cannot be launched as a CUDA graph: {reason}; pass cuda_graph=False"
+            )
+        self._recordable = False
+        self.device += " (without a CUDA graph)"
+        warnings.warn(f"{engine.name} runs without a CUDA graph: {reason}", EdgeVisionWarning, stacklevel=5)
+
+    def _fetch_allocated(self) -> None:
+        """The outputs whose shapes are known only now."""
+        for allocator, _ in self._allocators.values():
+            allocator.download(self._memory)
+        self._stream.synchronize()
+        collected = {name: allocator.collect() for name, (allocator, _) in self._allocators.items()}
+        self._results = MappingProxyType({**self._results, **collected})
+
+    def _open(self) -> Engine:
+        if self._engine is None:
+            raise BackendError("the session is closed; open the model again")
+        return self._engine
+
+    @staticmethod
+    def _use_device(engine: Engine) -> None:
+        """CUDA's current device is each thread's own."""
+        if engine.cuda.current_device() != engine.device:
+            engine.cuda.set_device(engine.device)
+
+
+def _new_context(engine: Engine) -> Any:
+    mark = engine.log.mark()
+    with engine.lock:
+        context = engine.loaded.create_execution_context()
+    if context is None:
+        raise engine.failure("make a context of", mark, "it gives no reason; likely the GPU is out of memory")
+    return context
+
+
+@contextlib.contextmanager
+def _cuda_errors(engine: Engine, action: str, stream: Any = None) -> Iterator[None]:
+    """Turns CudaError into a BackendError that names the engine. After any error what is on the stream is waited for: it
+    may still write to memory that the caller gives back."""
+    mark = engine.log.mark()
+    try:
+        yield
+    except BaseException as error:
+        if stream is not None:
+            with contextlib.suppress(RuntimeError):
+                stream.synchronize()
+        if isinstance(error, engine.cuda.CudaError):
+            raise engine.failure(action, mark, str(error)) from error
+        raise
+
+
+def _check_ranges(engine: Engine, name: str, shape: tuple[int, ...]) -> None:
+    """Raises InputError for a shape that no profile has."""
+    ranges = [one[name] for one in engine.ranges]
+    if any(_lies_in(shape, one) for one in ranges):
+        return
+    accepted = " or ".join(
+        "x".join(str(a) if a == b else f"{a}-{b}" for a, b in zip(*one, strict=True)) for one in ranges
+    )
+    raise InputError(
+        f"{engine.name} was built for input {name!r} of {accepted}, got {'x'.join(map(str, shape))}; build it with a "
+        f"--profile {name}=LEAST:BEST:GREATEST that has this shape"
+    )
+
+
+def _lies_in(shape: Sequence[int], range_: tuple[Sequence[int], Sequence[int]]) -> bool:
+    return all(low <= side <= high for side, low, high in zip(shape, *range_, strict=True))

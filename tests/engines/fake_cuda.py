@@ -1,0 +1,169 @@
+"""A stand-in for `edgevision._cuda` in NumPy memory, as strict as a GPU is and as late.
+
+What is put on a stream happens when the stream is waited for, not before. Memory of the device is no memory of the
+processor's arrays, addresses are checked against what lives at that moment, and a failing call can be chosen.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import weakref
+from collections.abc import Callable
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+ALIGNMENT = 256
+
+
+class CudaError(RuntimeError):
+    pass
+
+
+class FakeCuda(ModuleType):
+    """The module.
+
+    fail:    which call fails: "device", "pinned", "stream", "copy", "synchronize", "capture", "launch".
+    regions: address -> bytes of everything that lives and that the GPU may use.
+    counts:  how often each call was made.
+    """
+
+    def __init__(self, *, integrated: bool = False, can_map_host: bool = True, devices: int = 1) -> None:
+        super().__init__("edgevision._cuda")
+        self.CudaError = CudaError
+        self.fail = ""
+        self.regions: dict[int, int] = {}
+        self.pinned: dict[int, int] = {}
+        self.counts: dict[str, int] = {}
+        self.streams: dict[int, Stream] = {}
+        self.devices = devices
+        self.current = 0
+        self.info = SimpleNamespace(name="fake GPU", integrated=integrated, can_map_host=can_map_host)
+        self.Stream = lambda: Stream(self)
+        self.DeviceBuffer = lambda nbytes: DeviceBuffer(self, nbytes)
+        self.HostBuffer = lambda nbytes, mapped=False: HostBuffer(self, nbytes, mapped)
+
+    def why_no_device(self) -> str:
+        return "" if self.devices else "no CUDA-capable device is detected"
+
+    def device_info(self, device: int) -> Any:
+        assert 0 <= device < self.devices
+        return self.info
+
+    def current_device(self) -> int:
+        return self.current
+
+    def set_device(self, device: int) -> None:
+        assert 0 <= device < self.devices
+        self.current = device
+
+    def copy_async(self, destination: int, source: int, nbytes: int, stream: Stream) -> None:
+        self.count("copy")
+
+        def copy() -> None:
+            self.check(destination, nbytes, pinned=True)
+            self.check(source, nbytes, pinned=True)
+            ctypes.memmove(destination, source, nbytes)
+
+        stream.put(copy)
+
+    def count(self, call: str) -> None:
+        self.counts[call] = self.counts.get(call, 0) + 1
+        if self.fail == call:
+            raise CudaError(f"cuda {call} failed: cudaErrorMemoryAllocation: out of memory")
+
+    def check(self, address: int, nbytes: int, *, pinned: bool = False) -> None:
+        """Asserts that so many bytes there live, in memory that the GPU (or, pinned, a copy) may use."""
+        spans = {**self.regions, **(self.pinned if pinned else {})}
+        assert any(start <= address and address + nbytes <= start + size for start, size in spans.items()), (
+            f"{nbytes} bytes at {address:#x} are not the GPU's"
+        )
+
+
+def _aligned(nbytes: int) -> np.ndarray:
+    if nbytes > 1 << 40:
+        raise CudaError(f"cudaMalloc of {nbytes} bytes: cudaErrorMemoryAllocation: out of memory")
+    raw = np.empty(nbytes + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + nbytes]
+
+
+class DeviceBuffer:
+    def __init__(self, cuda: FakeCuda, nbytes: int) -> None:
+        cuda.count("device")
+        self._memory = _aligned(nbytes)
+        self._memory[:] = 0xCD  # what nobody wrote is seen
+        self.pointer = self._memory.ctypes.data
+        self.nbytes = nbytes
+        cuda.regions[self.pointer] = nbytes
+        weakref.finalize(self, cuda.regions.pop, self.pointer)
+
+
+class HostBuffer:
+    def __init__(self, cuda: FakeCuda, nbytes: int, mapped: bool) -> None:
+        cuda.count("pinned")
+        self._memory = _aligned(nbytes)
+        self._memory[:] = 0xCD
+        self.pointer = self._memory.ctypes.data
+        self.nbytes = nbytes
+        self._mapped = mapped
+        spans = cuda.regions if mapped else cuda.pinned
+        spans[self.pointer] = nbytes
+        # The memory lives as long as any array in it.
+        weakref.finalize(self._memory.base, spans.pop, self.pointer)
+
+    @property
+    def device_pointer(self) -> int:
+        assert self._mapped
+        return self.pointer
+
+    def array(self, shape: tuple[int, ...], dtype: str = "float32") -> np.ndarray:
+        return self._memory.view(dtype).reshape(shape)
+
+
+class Graph:
+    def __init__(self, cuda: FakeCuda, work: list[Callable[[], None]]) -> None:
+        self._cuda, self._work = cuda, work
+
+    def launch(self, stream: Stream) -> None:
+        self._cuda.count("launch")
+        for one in self._work:
+            stream.put(one)
+
+
+class Stream:
+    def __init__(self, cuda: FakeCuda) -> None:
+        cuda.count("stream")
+        self._cuda = cuda
+        self.handle = 0x1000 + len(cuda.streams)
+        cuda.streams[self.handle] = self
+        self._queue: list[Callable[[], None]] = []
+        self._recorded: list[Callable[[], None]] | None = None
+        self.broken = False  # the recording was made invalid
+
+    @property
+    def capturing(self) -> bool:
+        return self._recorded is not None
+
+    def put(self, work: Callable[[], None]) -> None:
+        (self._queue if self._recorded is None else self._recorded).append(work)
+
+    def synchronize(self) -> None:
+        assert not self.capturing, "a stream that is captured cannot be waited for"
+        queue, self._queue = self._queue, []
+        for work in queue:
+            work()
+        self._cuda.count("synchronize")
+
+    def begin_capture(self) -> None:
+        self._cuda.count("capture")
+        assert not self.capturing
+        self._recorded, self.broken = [], False
+
+    def end_capture(self) -> Graph:
+        work, self._recorded = self._recorded, None
+        assert work is not None
+        if self.broken:
+            raise CudaError("cudaStreamEndCapture: cudaErrorStreamCaptureInvalidated")
+        return Graph(self._cuda, work)
