@@ -10,14 +10,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import BackendError
 
-__all__ = ["Cuda", "CudaMemory", "Graph", "Stream", "TensorMemory", "load_cuda"]
+__all__ = ["Cuda", "CudaMemory", "Graph", "Stream", "TensorMemory", "choose_mapped", "load_cuda"]
 
 
 class Stream(Protocol):
@@ -42,7 +42,6 @@ class Graph(Protocol):
 class Cuda(Protocol):
     """The module `edgevision._cuda`. Its calls raise CudaError, a RuntimeError."""
 
-    CudaError: type[RuntimeError]
     Stream: Any
     """() -> Stream"""
     DeviceBuffer: Any
@@ -50,6 +49,9 @@ class Cuda(Protocol):
     HostBuffer: Any
     """(nbytes, mapped) -> pinned bytes, at .pointer and, mapped, for the device at .device_pointer; .array(shape, dtype)
     keeps them alive."""
+
+    @property
+    def CudaError(self) -> type[RuntimeError]: ...  # noqa: N802
 
     def why_no_device(self) -> str: ...
 
@@ -60,6 +62,12 @@ class Cuda(Protocol):
     def set_device(self, device: int) -> None: ...
 
     def copy_async(self, destination: int, source: int, nbytes: int, stream: Any) -> None: ...
+
+
+if TYPE_CHECKING:
+    from edgevision import _cuda
+
+    _extension: Cuda = _cuda  # that it has what is used here is checked where it is not built, too
 
 
 def load_cuda() -> Cuda:
@@ -75,6 +83,16 @@ def load_cuda() -> Cuda:
     if fault:
         raise BackendError(f"CUDA finds no device: {fault}")
     return cuda
+
+
+def choose_mapped(wanted: str, info: Any) -> bool:
+    """Whether a session's memory is mapped: as the option `memory` says, "auto" by what the device says of itself.
+
+    Raises BackendError for mapped memory on a device that cannot use it.
+    """
+    if wanted == "mapped" and not info.can_map_host:
+        raise BackendError(f"{info.name} cannot use mapped memory; pass memory='staged' or 'auto'")
+    return wanted == "mapped" or (wanted == "auto" and bool(info.integrated and info.can_map_host))
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from os import PathLike
 from typing import Any, TypeVar
 
 from edgevision.errors import BackendError, InputError
@@ -18,6 +19,7 @@ __all__ = [
 ]
 
 PRECISIONS = ("float32", "bfloat16", "float16", "auto")
+PROVIDERS = ("auto", "cuda", "tensorrt", "tensorrt-rtx")
 MEMORY = ("auto", "mapped", "staged")
 GRAPH_OPTIMIZATIONS = ("none", "basic", "extended", "all")
 
@@ -52,12 +54,23 @@ class OnnxRuntimeOptions(SessionOptions):
     graph_optimization: "none", "basic", "extended" or "all": how far the graph is rewritten at load.
     log_severity:       what ONNX Runtime prints on stderr: 0 everything, 1 information, 2 warnings, 3 errors, 4 only
                         fatal ones. 4, because its errors are raised here with the same words.
+    provider:           on a GPU, what computes: "cuda"; "tensorrt" or "tensorrt-rtx", which build engines while the
+                        network loads, and leave to CUDA what they do not take; "auto": the first of these that this
+                        build of ONNX Runtime has.
+    memory:             how inputs and outputs reach the GPU, as TensorRtOptions has it.
+    cuda_graph:         the network is launched as one recorded graph; every node must then run on the GPU.
+    engine_cache:       the folder in which "tensorrt" and "tensorrt-rtx" keep what they build; None: one in the user's
+                        cache folder; "": nothing is kept.
     """
 
     inter_op_threads: int = 1
     spin: bool = True
     graph_optimization: str = "all"
     log_severity: int = 4
+    provider: str = "auto"
+    memory: str = "auto"
+    cuda_graph: bool = False
+    engine_cache: str | PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -65,6 +78,11 @@ class OnnxRuntimeOptions(SessionOptions):
         _check_flag("spin", self.spin)
         _check_choice("graph_optimization", self.graph_optimization, GRAPH_OPTIMIZATIONS)
         _check_choice("log_severity", self.log_severity, (0, 1, 2, 3, 4))
+        _check_choice("provider", self.provider, PROVIDERS)
+        _check_choice("memory", self.memory, MEMORY)
+        _check_flag("cuda_graph", self.cuda_graph)
+        if not isinstance(self.engine_cache, (str, PathLike, type(None))):
+            raise InputError(f"engine_cache must be a folder's path, '' or None, got {self.engine_cache!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +148,7 @@ def parse_options(kind: type[OptionsT], backend: str, options: Mapping[str, Any]
     return kind(**options)
 
 
-def check_device(device: str, available: tuple[str, ...], runtime: str) -> str:
+def check_device(device: str, available: tuple[str, ...], runtime: str, hint: str = "") -> str:
     """`device` as the runtime names it, "auto" being the first available one.
 
     Raises InputError for a word that names no device, BackendError for a device that is not there.
@@ -148,7 +166,7 @@ def check_device(device: str, available: tuple[str, ...], runtime: str) -> str:
         raise InputError(f"device must be 'auto', 'cpu', 'cuda' or 'cuda:<number>', got {device!r}")
     raise BackendError(
         f"{runtime} cannot run on device {device!r} here; it can on {', '.join(map(repr, available))}: "
-        f"pass device={available[0]!r} or 'auto'"
+        f"pass device={available[0]!r} or 'auto'{hint}"
     )
 
 

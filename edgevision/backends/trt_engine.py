@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from edgevision.backends.base import TensorInfo
-from edgevision.backends.cuda import Cuda, load_cuda
+from edgevision.backends.cuda import Cuda, choose_mapped, load_cuda
 from edgevision.backends.engine_fit import TITLES, Target, check_fit
 from edgevision.backends.gpu import driver_cuda_version, explain_no_gpu, find_gpu
 from edgevision.backends.options import TensorRtOptions
@@ -118,7 +118,7 @@ def open_engine(
     cuda = load_cuda()
     cuda.set_device(index)
     info = cuda.device_info(index)
-    mapped = _choose_memory(options.memory, info, name)
+    mapped = choose_mapped(options.memory, info)
     logger, log = logger_for(trt)
     runtime_name = f"{TITLES[module]} {trt.__version__}"
     mark = log.mark()
@@ -181,15 +181,6 @@ def _read_plan(model: str | PathLike[str] | bytes) -> tuple[bytes, Any, str]:
             f"{len(data)}; copy or build it again"
         )
     return data, key, source.name
-
-
-def _choose_memory(wanted: str, info: Any, name: str) -> bool:
-    """Whether memory is mapped."""
-    if wanted == "mapped" and not info.can_map_host:
-        raise BackendError(
-            f"{info.name} cannot use mapped memory, which {name} was to have; memory='staged' it can"
-        )
-    return wanted == "mapped" or (wanted == "auto" and bool(info.integrated and info.can_map_host))
 
 
 def _ask_validity(trt: ModuleType, runtime: Any, plan: bytes, name: str) -> None:

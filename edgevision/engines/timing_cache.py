@@ -7,7 +7,6 @@ and chooses the same kernels. It is valid for one version of TensorRT on one mod
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,19 +15,12 @@ from typing import Any
 from edgevision.backends.gpu import Gpu
 from edgevision.engines.lock import hold_lock
 from edgevision.errors import ModelFileError
-from edgevision.spec.files import atomic_writer, read_small
+from edgevision.spec.files import atomic_writer, cache_folder, read_small
 
-__all__ = ["cache_folder", "default_cache_path", "read_cache", "write_cache"]
+__all__ = ["default_cache_path", "read_cache", "write_cache"]
 
 MAX_CACHE_BYTES = 1 << 30
 """A cache of hundreds of networks has some MiB."""
-
-
-def cache_folder(name: str) -> Path:
-    """edgevision's folder of that name in the user's cache folder (XDG_CACHE_HOME, else ~/.cache)."""
-    base = os.environ.get("XDG_CACHE_HOME") or ""
-    folder = Path(base) if os.path.isabs(base) else Path.home() / ".cache"  # a relative one is to be ignored
-    return folder / "edgevision" / name
 
 
 def default_cache_path(version: str, gpu: Gpu | None) -> Path:

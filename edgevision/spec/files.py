@@ -15,10 +15,17 @@ from typing import BinaryIO
 
 from edgevision.errors import ModelFileError
 
-__all__ = ["atomic_writer", "check_exists", "file_sha256", "open_binary", "read_small"]
+__all__ = ["atomic_writer", "cache_folder", "check_exists", "file_sha256", "open_binary", "read_small"]
 
 _MAX_NAMES = 1000
 """Entries of a folder looked at to suggest a name; a data set's folder may hold millions."""
+
+
+def cache_folder(name: str) -> Path:
+    """edgevision's folder of that name in the user's cache folder (XDG_CACHE_HOME, else ~/.cache)."""
+    base = os.environ.get("XDG_CACHE_HOME") or ""
+    folder = Path(base) if os.path.isabs(base) else Path.home() / ".cache"  # a relative one is to be ignored
+    return folder / "edgevision" / name
 
 
 def check_exists(path: Path) -> os.stat_result:

@@ -210,6 +210,18 @@ def test_outputs_are_those_of_numpy(case: Case, opened) -> None:
             np.testing.assert_allclose(got, expected, rtol=0, atol=case.tolerance)
 
 
+def test_an_output_that_is_an_input_follows_it(opened) -> None:
+    model = network(
+        [node("Relu", ["x"], ["s"])], [("x", FLOAT, [2, 3])], [("x", FLOAT, [2, 3]), ("s", FLOAT, [2, 3])]
+    ).SerializeToString()
+    session = opened(model)
+    for value in (1, -2, 3):
+        x = np.full((2, 3), value, np.float32)
+        outputs = session.run({"x": x})
+        assert np.array_equal(outputs["x"], x)
+        assert np.array_equal(outputs["s"], np.maximum(x, 0))
+
+
 def test_tensors_are_described(opened) -> None:
     session = opened(tiny.nonzero())
     assert session.inputs == (TensorInfo("x", (None, 4), "float32"),)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import ctypes
 import platform
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from edgevision.backends.gpu import Gpu, driver_cuda_version, explain_no_gpu, find_gpu
+from edgevision.backends.trt_install import mend_tensorrt
 from edgevision.backends.trt_words import clean_reason
 from edgevision.engines import BuildOptions, ShapeRange, available_builders, parse_profile
 from edgevision.engines.builders import BUILDERS, choose_builder
@@ -321,6 +323,44 @@ def test_on_a_jetson_pip_is_not_recommended(monkeypatch: pytest.MonkeyPatch) -> 
         MissingDependencyError, match="which is not installed; it is not made for this system"
     ):
         choose_builder(None, targets=True)
+
+
+INSTALL = "sudo apt-get install python3-libnvinfer"
+NEW_ENVIRONMENT = "/usr/bin/python3 -m venv --system-site-packages .venv"
+
+
+@pytest.mark.parametrize(
+    ("machine", "base", "installed", "mend"),
+    [
+        pytest.param("aarch64", None, False, INSTALL, id="the system's Python, nothing installed"),
+        pytest.param("aarch64", "/usr", False, f"{INSTALL} && {NEW_ENVIRONMENT}", id="environment, nothing"),
+        pytest.param(
+            "aarch64",
+            "/usr",
+            True,
+            "sed -i 's/^include-system-site-packages.*/include-system-site-packages = true/' /home/me/venv/pyvenv.cfg",
+            id="environment without the system's packages",
+        ),
+        pytest.param("aarch64", "/opt/conda", True, NEW_ENVIRONMENT, id="environment of another Python"),
+        pytest.param("aarch64", None, True, NEW_ENVIRONMENT, id="another Python"),
+        pytest.param("x86_64", "/usr", True, "pip install 'edgevision[tensorrt]'", id="no Jetson"),
+    ],
+)
+def test_the_command_that_makes_tensorrt_importable(
+    machine: str,
+    base: str | None,
+    installed: bool,
+    mend: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(sys, "prefix", "/home/me/venv" if base else "/opt/python")
+    monkeypatch.setattr(sys, "base_prefix", base or "/opt/python")
+    if installed:
+        (tmp_path / "usr/lib/python3.10/dist-packages/tensorrt").mkdir(parents=True)
+    assert mend_tensorrt("tensorrt", tmp_path) == mend
 
 
 HEAD = (

@@ -1,0 +1,147 @@
+"""ONNX Runtime with a GPU's providers: the real one computes on the processor, in fake_cuda's memory.
+
+What is bound to "cuda" must lie in the device's memory; a run comes after what is on the provider's stream.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import onnxruntime
+from fake_cuda import FakeCuda
+
+CUDA, TENSORRT, CPU = "CUDAExecutionProvider", "TensorrtExecutionProvider", "CPUExecutionProvider"
+
+
+class FakeOnnxRuntime:
+    """The module; what it does not say otherwise is the real one's.
+
+    providers: that this build has. started: those that start. on_cpu: operators left to the processor; tells: whether it
+    says which (as from 1.24 on). opened: the providers of each session, with their options. runs: the ids of the graphs
+    that runs belong to.
+    """
+
+    def __init__(self, cuda: FakeCuda | None, *providers: str, tells: bool = True) -> None:
+        self.cuda = cuda
+        self.providers = providers or (CUDA,)
+        self.started = self.providers
+        self.on_cpu: tuple[str, ...] = ()
+        self.opened: list[dict[str, dict[str, str]]] = []
+        self.entries: list[dict[str, str]] = []
+        self.runs: list[str] = []
+        methods = {"get_provider_graph_assignment_info": _tell_nodes} if tells else {}
+        self.InferenceSession = type("InferenceSession", (Session,), {"library": self, **methods})
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "preload_dlls":
+            return lambda: print("preload_dlls prints what it does not find")
+        return getattr(onnxruntime, name)
+
+    def get_available_providers(self) -> list[str]:
+        return [*self.providers, CPU]
+
+    def SessionOptions(self) -> Any:  # noqa: N802
+        real = onnxruntime.SessionOptions()
+        entries: dict[str, str] = {}
+        self.entries.append(entries)
+        return Options(real, entries)
+
+
+class Options:
+    def __init__(self, real: Any, entries: dict[str, str]) -> None:
+        object.__setattr__(self, "real", real)
+        object.__setattr__(self, "entries", entries)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self.real, name, value)
+
+    def add_session_config_entry(self, name: str, value: str) -> None:
+        self.entries[name] = value
+        if name.startswith(("session.intra", "session.inter")):
+            self.real.add_session_config_entry(name, value)
+
+
+class Session:
+    library: FakeOnnxRuntime
+
+    def __init__(self, model: Any, options: Options, *, providers: list[Any], enable_fallback: int) -> None:
+        assert enable_fallback == 0
+        named = dict((one, {}) if isinstance(one, str) else one for one in providers)
+        self.library.opened.append(named)
+        self._real = onnxruntime.InferenceSession(model, options.real, providers=[CPU], enable_fallback=0)
+        if options.entries.get("session.disable_cpu_ep_fallback") == "1":
+            assert CPU not in named, "ONNX Runtime refuses both together"
+            if self.library.on_cpu or not set(named) <= set(self.library.started):
+                raise RuntimeError(
+                    "[ONNXRuntimeError] : 1 : FAIL : This session contains graph nodes that are assigned to the default CPU "
+                    "EP, but fallback to CPU EP has been explicitly disabled by the user."
+                )
+        self._providers = [name for name in named if name == CPU or name in self.library.started]
+        self._options = named
+
+    def get_providers(self) -> list[str]:
+        return self._providers
+
+    def get_inputs(self) -> Any:
+        return self._real.get_inputs()
+
+    def get_outputs(self) -> Any:
+        return self._real.get_outputs()
+
+    def io_binding(self) -> Binding:
+        return Binding(self._real.io_binding(), self.library.cuda)
+
+    def run_with_iobinding(self, binding: Binding, run_options: Any = None) -> None:
+        handle = next(iter(self._options.values())).get("user_compute_stream")
+        if handle is not None:
+            stream = self.library.cuda.streams[int(handle)]
+            queue, stream._queue = stream._queue, []
+            for work in queue:
+                work()
+        self.library.runs.append(run_options.get_run_config_entry("gpu_graph_id") if run_options else "")
+        self._real.run_with_iobinding(binding.real, None)
+
+
+def _tell_nodes(session: Session) -> list[Any]:
+    nodes = ["Conv", "Conv", "Relu", "Resize", "NonZero"]
+    gpu = next(iter(session._options))
+
+    def part(provider: str, kinds: list[str]) -> Any:
+        return SimpleNamespace(
+            ep_name=provider, get_nodes=lambda: [SimpleNamespace(name="", op_type=one) for one in kinds]
+        )
+
+    on_cpu = session.library.on_cpu
+    return [
+        part(gpu, [one for one in nodes if one not in on_cpu]),
+        *(part(CPU, [one]) for one in nodes if one in on_cpu),
+    ]
+
+
+class Binding:
+    def __init__(self, real: Any, cuda: FakeCuda | None) -> None:
+        self.real, self._cuda = real, cuda
+
+    def _check(self, kind: str, number: int, dtype: Any, shape: Any, address: int) -> None:
+        if kind == "cuda":
+            size = dtype().itemsize
+            for side in shape:
+                size *= side
+            self._cuda.check(address, size)
+        else:
+            assert (kind, number) == ("cpu", 0)
+
+    def bind_input(self, name: str, kind: str, number: int, dtype: Any, shape: Any, address: int) -> None:
+        self._check(kind, number, dtype, shape, address)
+        self.real.bind_input(name, "cpu", 0, dtype, shape, address)
+
+    def bind_output(self, name: str, kind: str = "cpu", *rest: Any) -> None:
+        if rest:
+            self._check(kind, *rest)
+            self.real.bind_output(name, "cpu", 0, *rest[1:])
+        else:
+            self.real.bind_output(name)
+
+    def get_outputs(self) -> Any:
+        return self.real.get_outputs()
