@@ -6,7 +6,7 @@ import os
 import platform
 from pathlib import Path
 
-__all__ = ["available_cpus", "jetson_release", "processor_flags", "processor_name"]
+__all__ = ["available_cpus", "processor_flags", "processor_name"]
 
 
 def _cpuinfo(*names: str) -> str:
@@ -36,11 +36,3 @@ def available_cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def jetson_release() -> str:
-    """First line of /etc/nv_tegra_release on a Jetson, "" elsewhere."""
-    try:
-        return Path("/etc/nv_tegra_release").read_text(errors="replace").splitlines()[0].strip()
-    except (OSError, IndexError):
-        return ""

@@ -1,47 +1,26 @@
-"""What this machine can run, why not the rest, and the command that mends it."""
+"""Findings about a machine: Python, kernels, runtimes, libraries."""
 
 from __future__ import annotations
 
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from importlib import metadata
-from typing import Any
 
 from edgevision import __version__
 from edgevision.backends.registry import available_backends
-from edgevision.bench.system import available_cpus, jetson_release, processor_flags, processor_name
-from edgevision.engines.builders import available_builders
+from edgevision.bench.system import available_cpus, processor_flags, processor_name
+from edgevision.doctor.check import Check
+from edgevision.doctor.gpu import examine_gpu
+from edgevision.doctor.machine import Machine
 from edgevision.errors import EdgeVisionError
 from edgevision.imageio import import_cv2
 from edgevision.ops._dispatch import native, native_error
 
-__all__ = ["Check", "examine"]
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One finding.
-
-    name:   what was looked at.
-    status: "ok", "missing" (optional and absent) or "problem" (present and not usable).
-    detail: what was found.
-    mend:   the command that mends it; "" when there is nothing to do or no command does.
-    """
-
-    name: str
-    status: str
-    detail: str
-    mend: str = ""
-
-    def to_dict(self) -> dict[str, Any]:
-        """A JSON-ready dict of the fields."""
-        return asdict(self)
+__all__ = ["examine"]
 
 
 def examine() -> list[Check]:
@@ -78,7 +57,7 @@ def _machine() -> list[Check]:
         "asimd",
     )
     sets = " ".join(name for name in names if name in flags)
-    rows = [
+    return [
         Check("edgevision", "ok", f"{__version__}, Python {platform.python_version()} ({sys.executable})"),
         Check(
             "machine",
@@ -87,10 +66,6 @@ def _machine() -> list[Check]:
             + (f", {sets}" if sets else ""),
         ),
     ]
-    release = jetson_release()
-    if release:
-        rows.append(Check("jetson", "ok", release))
-    return rows
 
 
 def _native() -> list[Check]:
@@ -144,14 +119,6 @@ def _runtimes() -> list[Check]:
     return rows
 
 
-def _builders() -> list[Check]:
-    """What builds engines; none is needed to run an ONNX file."""
-    return [
-        Check(f"builder {one.name}", "ok" if one.available else "missing", one.detail, one.mend)
-        for one in available_builders()
-    ]
-
-
 def _opencv() -> list[Check]:
     found = [
         f"{name} {_version(name)}"
@@ -184,18 +151,7 @@ def _opencv() -> list[Check]:
 
 
 def _gpu() -> list[Check]:
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return [Check("NVIDIA GPU", "missing", "no nvidia-smi on this machine; models run on the CPU")]
-    query = [program, "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"]
-    try:
-        done = subprocess.run(query, capture_output=True, text=True, timeout=20, check=False)
-    except (OSError, subprocess.SubprocessError) as error:
-        return [Check("NVIDIA GPU", "problem", f"nvidia-smi failed: {error}")]
-    if done.returncode != 0:
-        said = (done.stdout + done.stderr).strip().splitlines()
-        return [Check("NVIDIA GPU", "problem", f"nvidia-smi failed: {said[0] if said else done.returncode}")]
-    return [Check("NVIDIA GPU", "ok", line.strip()) for line in done.stdout.splitlines() if line.strip()]
+    return examine_gpu(Machine())
 
 
 def _export() -> list[Check]:
@@ -211,7 +167,6 @@ _LOOKS: tuple[Callable[[], list[Check]], ...] = (
     _machine,
     _native,
     _runtimes,
-    _builders,
     _opencv,
     _gpu,
     _export,
