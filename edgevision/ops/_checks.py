@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 
 from edgevision.errors import InputError
 
-__all__ = ["allowed_classes", "as_contiguous", "check_count", "check_fraction", "check_output", "describe"]
+__all__ = [
+    "allowed_classes",
+    "as_contiguous",
+    "check_apart",
+    "check_count",
+    "check_fraction",
+    "check_output",
+    "describe",
+]
 
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float16))
 
@@ -38,6 +46,25 @@ def as_contiguous(array: NDArray[Any]) -> NDArray[Any]:
     """
     flags = array.flags
     return array if flags.c_contiguous and flags.aligned else array.copy()
+
+
+def check_apart(name: str, array: NDArray[Any], out: NDArray[Any], *, but_for_same: bool = False) -> None:
+    """Raises InputError where writing `out` would change `array` before it is read.
+
+    but_for_same: contiguous arrays of the same elements are fine, where each is read before it is written.
+    """
+    # Bounds are enough: no sensible caller interleaves an input with its output, and an exact answer may take long.
+    if np.may_share_memory(array, out) and not (but_for_same and _are_same(array, out)):
+        raise InputError(
+            f"{name} and out share memory: writing out would change {name}; pass an out of its own"
+        )
+
+
+def _are_same(array: NDArray[Any], out: NDArray[Any]) -> bool:
+    if array.dtype != out.dtype or array.shape != out.shape:
+        return False
+    contiguous = array.flags.c_contiguous and out.flags.c_contiguous
+    return contiguous and bool(array.__array_interface__["data"] == out.__array_interface__["data"])
 
 
 def check_fraction(name: str, value: float) -> float:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import InputError
+from edgevision.ops._checks import check_apart
 from edgevision.ops._dispatch import native
 from edgevision.ops.reference import color as reference
 
@@ -201,8 +202,8 @@ def _check_out(out: Any, planes: tuple[Plane, ...], shape: tuple[int, ...]) -> P
         raise InputError(f"out must be uint8 {shape}, got {_describe((out,))}")
     if not out.flags.writeable:
         raise InputError("out is read-only; pass an array that can be written to")
-    if any(np.may_share_memory(plane, out) for plane in planes):
-        raise InputError("frame and out share memory; pass an out of its own")
+    for plane in planes:
+        check_apart("frame", plane, out)
     return out
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edgevision.errors import InputError
 from edgevision.geometry import Placement
-from edgevision.ops._checks import describe
+from edgevision.ops._checks import check_apart, describe
 from edgevision.ops.image_plan import SOURCES, dtype_of, explain_refusal, plan_image
 from edgevision.ops.pixel_map import COLORS, DTYPES, FILTERS, LAYOUTS, PixelMap
 
@@ -93,6 +93,10 @@ def images_to_tensor(
             f"images, placements and out must agree on the batch, got {len(images)} images, {len(placements)} "
             f"placements and an out for {out.shape[0]}; pass out[:{len(images)}] for a smaller batch"
         )
+    if len(images) > 1:  # image_to_tensor looks at each image and its own part of out
+        for image in images:
+            if isinstance(image, np.ndarray):
+                check_apart("an image", image, out)
     for image, placement, tensor in zip(images, placements, out, strict=True):
         image_to_tensor(image, placement, tensor, source=source, pixels=pixels)
     return out

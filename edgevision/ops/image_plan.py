@@ -96,6 +96,8 @@ def explain_refusal(
         )
     if not out.flags.writeable:
         return InputError("out is read-only; pass an array that can be written to")
+    if not out.flags.aligned:
+        return InputError(f"out must be aligned to its {out.dtype} elements; pass one that NumPy has made")
     return InputError(
         f"{what} and out share memory: writing out would change the {what}; pass a copy of the {what}"
     )

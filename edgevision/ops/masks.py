@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import InputError
-from edgevision.ops._checks import check_output, describe
+from edgevision.ops._checks import check_apart, check_output, describe
 from edgevision.ops._dispatch import native
 from edgevision.ops.reference import masks as reference
 
@@ -54,7 +54,7 @@ def upsample_argmax(
         raise InputError(f"logits must have at least one class, row and column, got {values.shape}")
     if values.strides[2] != values.itemsize and values.shape[2] > 1:
         values = np.ascontiguousarray(values)
-    labels = _check_out(out, _size(image_hw), np.dtype(np.uint8 if len(values) <= 256 else np.int32))
+    labels = _check_out(out, logits, _size(image_hw), np.dtype(np.uint8 if len(values) <= 256 else np.int32))
     _kernels.upsample_argmax(values, *_check_roi(roi_yxhw, values.shape[1:]), labels)
     return labels
 
@@ -70,7 +70,8 @@ def label_map_to_image(
     Each pixel takes the label of the map's pixel that holds its centre: floor(roi_y + (y + 0.5) * roi_height
     / H), clamped to the map ("nearest-exact" elsewhere).
 
-    label_map: uint8, int32 or int64 (h, w), any strides. out: as for upsample_argmax, of label_map's dtype.
+    label_map: uint8, int32 or int64 (h, w), any strides. out: as for upsample_argmax, of label_map's dtype; it
+        must not overlap `label_map`.
     Raises InputError for a wrong dtype, shape or roi.
     """
     if not isinstance(label_map, np.ndarray) or label_map.ndim != 2 or label_map.dtype not in _LABELS:
@@ -79,7 +80,7 @@ def label_map_to_image(
         )
     if 0 in label_map.shape:
         raise InputError(f"label_map must have at least one row and column, got {label_map.shape}")
-    labels = _check_out(out, _size(image_hw), label_map.dtype)
+    labels = _check_out(out, label_map, _size(image_hw), label_map.dtype, "label_map")
     aligned = label_map if label_map.flags.aligned else label_map.copy()
     _kernels.resize_labels(aligned, *_check_roi(roi_yxhw, label_map.shape), labels)
     return labels
@@ -105,7 +106,8 @@ def upsample_masks(
         in one pass, with the at most four logits a pixel needs on each axis, and differs from two passes only
         by rounding: where a logit is within 1e-4 of the greatest magnitude of the threshold.
     logits: float32 or float16 (K, h, w); copied first when rows are not contiguous.
-    threshold: rounded to float32. out: bool or uint8 (K, H, W) to write 0 and 1 to and return, C-contiguous.
+    threshold: rounded to float32. out: bool or uint8 (K, H, W) to write 0 and 1 to and return, C-contiguous. It
+        must not overlap `logits`.
     Raises InputError for a wrong dtype, shape, roi or threshold.
     """
     values = check_output("logits", logits, 3, "(masks, height, width)")
@@ -123,9 +125,7 @@ def upsample_masks(
             f"with via_hw={via}, roi_yxhw must be whole pixels inside that canvas, got {roi}; "
             f"round the size and offset as they were applied to the image"
         )
-    masks = (
-        np.empty((len(values), *size), np.bool_) if out is None else _check_mask_out(out, len(values), size)
-    )
+    masks = np.empty((len(values), *size), np.bool_) if out is None else _check_mask_out(out, logits, size)
     _kernels.upsample_masks(values, *roi, *via, threshold, masks.view(np.uint8))
     return masks
 
@@ -136,8 +136,8 @@ def _inside(roi: tuple[float, float, float, float], canvas_hw: tuple[int, int]) 
     return whole and y >= 0 and x >= 0 and y + height <= canvas_hw[0] and x + width <= canvas_hw[1]
 
 
-def _check_mask_out(out: NDArray[Any], count: int, size: tuple[int, int]) -> NDArray[Any]:
-    shape = (count, *size)
+def _check_mask_out(out: NDArray[Any], logits: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    shape = (len(logits), *size)
     if (
         not isinstance(out, np.ndarray)
         or out.dtype not in (np.bool_, np.uint8)
@@ -145,6 +145,7 @@ def _check_mask_out(out: NDArray[Any], count: int, size: tuple[int, int]) -> NDA
         or not (out.flags.writeable and out.flags.c_contiguous)
     ):
         raise InputError(f"out must be writeable C-contiguous bool or uint8 {shape}, got {describe(out)}")
+    check_apart("logits", logits, out)
     return out
 
 
@@ -166,7 +167,14 @@ def _size(image_hw: Sequence[int], name: str = "image_hw") -> tuple[int, int]:
     return int(height), int(width)
 
 
-def _check_out(out: NDArray[Any] | None, shape: tuple[int, int], dtype: np.dtype[Any]) -> NDArray[Any]:
+def _check_out(
+    out: NDArray[Any] | None,
+    values: NDArray[Any],
+    shape: tuple[int, int],
+    dtype: np.dtype[Any],
+    name: str = "logits",
+) -> NDArray[Any]:
+    """`out`, or a new array, checked to be fit for what is read from `values`, an argument called `name`."""
     if out is None:
         return np.empty(shape, dtype)
     if (
@@ -177,4 +185,5 @@ def _check_out(out: NDArray[Any] | None, shape: tuple[int, int], dtype: np.dtype
         or (out.strides[1] != out.itemsize and shape[1] > 1)
     ):
         raise InputError(f"out must be writeable {dtype} {shape} with contiguous rows, got {describe(out)}")
+    check_apart(name, values, out)
     return out

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.errors import InputError
-from edgevision.ops._checks import as_contiguous, check_count, describe
+from edgevision.ops._checks import as_contiguous, check_apart, check_count, describe
 from edgevision.ops._dispatch import native
 from edgevision.ops.reference import scores as reference
 
@@ -32,7 +32,8 @@ def softmax(
 
     logits: float32 or float16 of any shape; copied first when not C-contiguous. A slice with a NaN or a
         +infinity, or of -infinity alone, becomes NaN. The sum is kept in double.
-    out: C-contiguous float32 of logits' shape to write to and return; it may be `logits` itself.
+    out: C-contiguous float32 of logits' shape to write to and return; it may be `logits` itself, or a view of all
+        of it, but must not overlap it otherwise.
     Raises InputError for another dtype, axis or out.
     """
     values = _check_logits(logits)
@@ -47,7 +48,7 @@ def softmax(
         outer *= extent
     for extent in shape[axis + 1 :]:
         inner *= extent
-    result = _check_out(out, shape)
+    result = _check_out(out, logits)
     _kernels.softmax(values, outer, shape[axis], inner, result)
     return result
 
@@ -58,7 +59,7 @@ def sigmoid(logits: NDArray[Any], out: NDArray[np.float32] | None = None) -> NDA
     `logits` and `out` as for softmax.
     """
     values = _check_logits(logits)
-    result = _check_out(out, values.shape)
+    result = _check_out(out, logits)
     _kernels.sigmoid(values, result)
     return result
 
@@ -82,7 +83,8 @@ def _check_logits(logits: NDArray[Any]) -> NDArray[Any]:
     return as_contiguous(logits)
 
 
-def _check_out(out: NDArray[np.float32] | None, shape: tuple[int, ...]) -> NDArray[np.float32]:
+def _check_out(out: NDArray[np.float32] | None, logits: NDArray[Any]) -> NDArray[np.float32]:
+    shape = logits.shape
     if out is None:
         return np.empty(shape, np.float32)
     if (
@@ -92,4 +94,6 @@ def _check_out(out: NDArray[np.float32] | None, shape: tuple[int, ...]) -> NDArr
         or not (out.flags.c_contiguous and out.flags.writeable and out.flags.aligned)
     ):
         raise InputError(f"out must be writeable C-contiguous float32 {shape}, got {describe(out)}")
+    if out is not logits:
+        check_apart("logits", logits, out, but_for_same=True)
     return out

@@ -1,101 +1,38 @@
 """The native functions on arrays that callers get wrong: the right result or a clear error, never a crash.
 
-A case is a good call. Each of its arrays in turn is made read-only, misaligned, reversed in memory, an element short or
-empty; what is written is watched for bytes outside it.
+Each array of a good call is in turn made read-only, misaligned, reversed in memory, an element short, empty, or laid
+across another one; what is written is watched for bytes outside it.
 """
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from implementations import implementation
+from native_functions import FUNCTIONS, array_arguments
+from native_functions import call as call_function
 
 REFUSALS = (
     ValueError,
     TypeError,
 )  # TypeError: of a dtype, a number of dimensions or a read-only array to write
+ROOT = Path(__file__).parents[2]
 GUARD = 64
-
-
-@dataclass(frozen=True)
-class Case:
-    """A good call: its arguments in order, and which of them it writes."""
-
-    name: str
-    arguments: tuple[Any, ...]
-    written: tuple[int, ...] = ()
-
-
-def random(*shape: int, dtype: str = "float32") -> np.ndarray:
-    values = np.random.default_rng(sum(shape) + 1).normal(size=shape) * 3
-    return (np.abs(values) * 40).astype(dtype) if np.dtype(dtype).kind in "iu" else values.astype(dtype)
-
-
-def boxes(count: int) -> np.ndarray:
-    corner = np.abs(random(count, 2)) * 5
-    return np.hstack([corner, corner + 1 + np.abs(random(count, 2))]).astype(np.float32)
-
-
-YUV = (16, 1220542, 1673527, -409993, -852492, 2116026)
-PLANES = tuple(random(*shape, dtype="uint8") for shape in ((6, 34), (3, 17), (3, 17)))
-TABLE = np.ascontiguousarray(np.broadcast_to(np.arange(256, dtype=np.float32), (3, 256)))
-PLACEMENT = (9, 30, 2, 1, 1, 0, 1, 2, False, False)
-ALLOWED = np.ones(3, np.uint8)
-IMAGE_OUT = np.zeros((3, 12, 33), np.float32)
-
-CASES = (
-    Case("write_image", (random(7, 19, 3, dtype="uint8"), IMAGE_OUT, TABLE, np.zeros(3, np.float32), *PLACEMENT), (1,)),
-    Case("write_yuv", (*PLANES, *YUV, IMAGE_OUT, TABLE, np.zeros(3, np.float32), *PLACEMENT), (9,)),
-    Case("convert_yuv", (*PLANES, np.zeros((6, 34, 3), np.uint8), *YUV, True), (3,)),
-    Case("decode_dense", (random(40, 7), 3, 0, False, 0.5, ALLOWED, False, 1.0, 1.0)),
-    Case("decode_rows", (random(40, 6), 0.5, ALLOWED, False)),
-    Case("decode_queries", (random(20, 3), random(20, 4), 10, 0.5, ALLOWED, 64.0, 64.0)),
-    Case("nms", (boxes(33), random(33), random(33, dtype="int64"), 0.5, 20, 0.0, 30000, False, True)),
-    Case(
-        "detect_dense",
-        (random(40, 7), 3, False, 0.5, ALLOWED, False, 0.5, 20, 0.0, 30000, 0.0, 0.0, 1.0, 1.0, 64.0, 64.0),
-    ),
-    Case("upsample_argmax", (random(5, 4, 9), 0.0, 0.0, 4.0, 9.0, np.zeros((11, 35), np.uint8)), (5,)),
-    Case("resize_labels", (random(4, 9, dtype="int32"), 0.0, 0.0, 4.0, 9.0, np.zeros((11, 35), np.int32)), (5,)),
-    Case("upsample_masks", (random(2, 4, 9), 0.0, 0.0, 4.0, 9.0, 0, 0, 0.0, np.zeros((2, 11, 35), np.uint8)), (8,)),
-    Case(
-        "assemble_masks",
-        (random(3, 5), random(5, 8, 9), boxes(3), False, 1.0, 1.0, 0.0, 0.0, 0.25, 0.25, 0.0, 0.0, 8.0, 9.0, 0, 0, 32, 36),
-    ),
-    Case("encode_rle", (random(9, 35, dtype="uint8") % 2, 1, 2, 12, 40)),
-    Case("decode_rle", (np.array([3, 4, 35], np.uint32), np.zeros((6, 7), np.uint8)), (1,)),
-    Case("pack_rle", (np.array([3, 4, 35], np.uint32),)),
-    Case("softmax", (random(3, 17, 5), 3, 17, 5, np.zeros((3, 17, 5), np.float32)), (4,)),
-    Case("sigmoid", (random(37), np.zeros(37, np.float32)), (1,)),
-    Case("top_k", (random(37), 5, np.zeros(5, np.float32), np.zeros(5, np.int64)), (2, 3)),
-)  # fmt: skip
+GOOD_CALLS = {name: function.make(33, *function.variants[-1]) for name, function in FUNCTIONS.items()}
 WITH_ARRAYS = tuple(
-    pytest.param(case, index, id=f"{case.name}-{index}")
-    for case in CASES
-    for index, argument in enumerate(case.arguments)
-    if isinstance(argument, np.ndarray)
+    pytest.param(name, index, id=f"{name}-{index}")
+    for name, arguments in GOOD_CALLS.items()
+    for index in array_arguments(arguments)
 )
-
-
-def write_image(native: Any, image: Any, out: Any, table: Any, pad: Any, *numbers: Any) -> None:
-    """A plan for the good call's image and tensor, and what it makes of these."""
-    if not native.ImagePlan(7, 19, 3, 12, 33, table, pad, *numbers).write(image, out):
-        raise ValueError("refused")
-
-
-def write_yuv(native: Any, *arguments: Any) -> None:
-    """The same for planes."""
-    *frame, table, pad = arguments[:12]
-    if not native.ImagePlan(6, 34, 3, 12, 33, table, pad, *arguments[12:]).write_yuv(*frame):
-        raise ValueError("refused")
-
-
-METHODS = {"write_image": write_image, "write_yuv": write_yuv}
+WITHOUT_ARRAYS = {
+    "available_isas", "current_isa", "num_threads", "select_isa", "set_num_threads", "unpack_rle"
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -104,24 +41,21 @@ def native() -> Iterator[Any]:
         yield module
 
 
-def call(native: Any, case: Case, changed: dict[int, np.ndarray]) -> list[Any]:
+def call(native: Any, name: str, changed: dict[int, np.ndarray]) -> list[Any]:
     """What a call returns and writes, with some of its arrays exchanged."""
     arguments = [
-        changed.get(index, np.array(argument) if index in case.written else argument)
-        for index, argument in enumerate(case.arguments)
+        changed.get(index, np.array(argument) if isinstance(argument, np.ndarray) else argument)
+        for index, argument in enumerate(GOOD_CALLS[name])
     ]
-    function = METHODS.get(case.name) or getattr(native, case.name)
-    returned = function(native, *arguments) if case.name in METHODS else function(*arguments)
-    results = list(returned) if isinstance(returned, tuple) else [returned]
-    return [np.array(item) for item in results + [arguments[index] for index in case.written]]
+    return [np.array(item) for item in call_function(name, native, tuple(arguments))]
 
 
-def expect_same_or_refused(native: Any, case: Case, changed: dict[int, np.ndarray]) -> None:
+def expect_same_or_refused(native: Any, name: str, changed: dict[int, np.ndarray]) -> None:
     try:
-        got = call(native, case, changed)
+        got = call(native, name, changed)
     except REFUSALS:
         return
-    for one, other in zip(got, call(native, case, {}), strict=True):
+    for one, other in zip(got, call(native, name, {}), strict=True):
         np.testing.assert_array_equal(one.reshape(other.shape), other)
 
 
@@ -134,36 +68,44 @@ def shifted(array: np.ndarray, offset: int) -> np.ndarray:
     return view
 
 
-@pytest.mark.parametrize(("case", "index"), WITH_ARRAYS)
-def test_read_only_arrays(native: Any, case: Case, index: int) -> None:
-    array = case.arguments[index].copy()
+@pytest.mark.parametrize(("name", "index"), WITH_ARRAYS)
+def test_read_only_arrays(native: Any, name: str, index: int) -> None:
+    array = GOOD_CALLS[name][index].copy()
     array.flags.writeable = False
-    if index in case.written:
+    if index in FUNCTIONS[name].written:
         with pytest.raises(REFUSALS):
-            call(native, case, {index: array})
-        assert np.array_equal(array, case.arguments[index])
+            call(native, name, {index: array})
+        assert np.array_equal(array, GOOD_CALLS[name][index])
     else:
-        expect_same_or_refused(native, case, {index: array})
+        expect_same_or_refused(native, name, {index: array})
 
 
-@pytest.mark.parametrize(("case", "index"), WITH_ARRAYS)
+@pytest.mark.parametrize(("name", "index"), WITH_ARRAYS)
 @pytest.mark.parametrize("offset", [1, 2, 3, 4, 31])
-def test_misaligned_arrays(native: Any, case: Case, index: int, offset: int) -> None:
-    expect_same_or_refused(native, case, {index: shifted(case.arguments[index], offset)})
+def test_misaligned_arrays(native: Any, name: str, index: int, offset: int) -> None:
+    array = GOOD_CALLS[name][index]
+    view = shifted(array, offset)
+    if offset % array.itemsize:
+        before = view.copy()
+        with pytest.raises(ValueError, match=r"not aligned to its elements; pass a copy|refused by the plan"):
+            call(native, name, {index: view})
+        np.testing.assert_array_equal(view, before)
+    else:
+        expect_same_or_refused(native, name, {index: view})
 
 
-@pytest.mark.parametrize(("case", "index"), WITH_ARRAYS)
-def test_negative_strides(native: Any, case: Case, index: int) -> None:
-    array = case.arguments[index]
+@pytest.mark.parametrize(("name", "index"), WITH_ARRAYS)
+def test_negative_strides(native: Any, name: str, index: int) -> None:
+    array = GOOD_CALLS[name][index]
     for axis in range(array.ndim):
         reversed_in_memory = np.flip(np.flip(array, axis).copy(), axis)
         assert np.array_equal(reversed_in_memory, array)
-        expect_same_or_refused(native, case, {index: reversed_in_memory})
+        expect_same_or_refused(native, name, {index: reversed_in_memory})
 
 
-@pytest.mark.parametrize(("case", "index"), WITH_ARRAYS)
-def test_arrays_a_row_or_an_element_short_or_empty(native: Any, case: Case, index: int) -> None:
-    array = case.arguments[index]
+@pytest.mark.parametrize(("name", "index"), WITH_ARRAYS)
+def test_arrays_a_row_or_an_element_short_or_empty(native: Any, name: str, index: int) -> None:
+    array = GOOD_CALLS[name][index]
     for axis in range(array.ndim):
         for size in {array.shape[axis] - 1, 0}:
             whole = np.full((array.nbytes // array.itemsize + 2 * GUARD,), 77, array.dtype)
@@ -172,24 +114,81 @@ def test_arrays_a_row_or_an_element_short_or_empty(native: Any, case: Case, inde
             short = whole[GUARD : GUARD + count].reshape(shape)
             short[...] = np.take(array, range(size), axis)
             with suppress(*REFUSALS):
-                call(native, case, {index: short})
+                call(native, name, {index: short})
             assert (whole[:GUARD] == 77).all()
             assert (whole[GUARD + count :] == 77).all()
 
 
-@pytest.mark.parametrize(("case", "index"), WITH_ARRAYS)
-def test_other_dtypes_and_numbers_of_dimensions(native: Any, case: Case, index: int) -> None:
-    array = case.arguments[index]
+@pytest.mark.parametrize(("name", "index"), WITH_ARRAYS)
+def test_other_dtypes_and_numbers_of_dimensions(native: Any, name: str, index: int) -> None:
+    array = GOOD_CALLS[name][index]
     with pytest.raises(REFUSALS):
-        call(native, case, {index: array.astype(np.complex64)})
-    expect_same_or_refused(native, case, {index: array[None, None]})
+        call(native, name, {index: array.astype(np.complex64)})
+    expect_same_or_refused(native, name, {index: array[None, None]})
 
 
-def test_every_function_that_takes_arrays_is_here(native: Any) -> None:
-    documented = {name: getattr(native, name) for name in dir(native)}
-    documented |= {f"ImagePlan.{name}": getattr(native.ImagePlan, name) for name in dir(native.ImagePlan)}
-    takes_arrays = {
-        name for name, value in documented.items() if "ndarray" in (getattr(value, "__doc__", None) or "")
-    }
-    in_cases = {"ImagePlan.__init__", "ImagePlan.write_yuv"}  # METHODS
-    assert takes_arrays - {case.name for case in CASES} <= {"decode_grid", *in_cases}
+def overlaps() -> Iterator[Any]:
+    """(function, an argument that it writes, another that it reads or writes, bytes from the first to the second)."""
+    for name, arguments in GOOD_CALLS.items():
+        for out in FUNCTIONS[name].written:
+            for other in array_arguments(arguments):
+                if other == out or (name.startswith("write_") and other > out):
+                    continue  # the tables of a plan are shared and read-only
+                ends = (8 - arguments[other].nbytes) // 8 * 8, (arguments[out].nbytes - 8) // 8 * 8
+                for apart in (ends[0], 0, ends[1]):
+                    yield pytest.param(name, out, other, apart, id=f"{name}-{out}-{other}-{apart}")
+
+
+@pytest.mark.parametrize(("name", "out", "other", "apart"), list(overlaps()))
+def test_an_output_that_lies_across_another_array(
+    native: Any, name: str, out: int, other: int, apart: int
+) -> None:
+    one, two = GOOD_CALLS[name][out], GOOD_CALLS[name][other]
+    memory = np.full(one.nbytes + two.nbytes + 2 * abs(apart), 77, np.uint8)
+    start = max(-apart, 0) // 8 * 8
+    views = [
+        memory[begin : begin + array.nbytes].view(array.dtype).reshape(array.shape)
+        for begin, array in ((start, one), (start + apart, two))
+    ]
+    views[0][...] = one
+    views[1][...] = two
+    before = memory.copy()
+    if name in ("softmax", "sigmoid") and apart == 0 and two.dtype == np.float32:
+        expected = call(native, name, {other: two})
+        np.testing.assert_array_equal(call(native, name, {out: views[0], other: views[1]})[-1], expected[-1])
+        return
+    with pytest.raises(ValueError, match=r"overlap in memory; pass an out of its own|refused by the plan"):
+        call(native, name, {out: views[0], other: views[1]})
+    np.testing.assert_array_equal(memory, before)
+
+
+def test_arrays_side_by_side_do_not_overlap(native: Any) -> None:
+    for name, arguments in GOOD_CALLS.items():
+        arrays = array_arguments(arguments)
+        memory = np.zeros(sum(arguments[index].nbytes // 8 * 8 + 8 for index in arrays), np.uint8)
+        placed, begin = {}, 0
+        for index in sorted(arrays, key=lambda index: -arguments[index].itemsize):
+            array = arguments[index]
+            placed[index] = memory[begin : begin + array.nbytes].view(array.dtype).reshape(array.shape)
+            placed[index][...] = array
+            begin += array.nbytes
+        for one, wanted in zip(call(native, name, placed), call(native, name, {}), strict=True):
+            np.testing.assert_array_equal(one, wanted)
+
+
+def test_every_function_that_takes_arrays_is_here() -> None:
+    """A function, or an argument of one, that is new must come into the table, and then into all of these tests."""
+    # The stub is what the built module says of itself (tests/test_native_stub.py).
+    stub = ast.parse((ROOT / "edgevision" / "_native.pyi").read_text("utf-8")).body
+    classes = {node.name: node for node in stub if isinstance(node, ast.ClassDef)}
+    functions = {node.name: node for node in stub if isinstance(node, ast.FunctionDef)}
+    assert classes.keys() == {"ImagePlan"}
+    methods = [node.name for node in classes["ImagePlan"].body if isinstance(node, ast.FunctionDef)]
+    assert methods == ["__init__", "write", "write_yuv"]
+    assert functions.keys() == FUNCTIONS.keys() - {"write_image", "write_yuv"} | WITHOUT_ARRAYS
+    for name, function in functions.items():
+        kinds = [ast.unparse(parameter.annotation) for parameter in function.args.args]
+        arrays = [index for index, kind in enumerate(kinds) if "NDArray" in kind]
+        written = tuple(index for index in arrays if "writable=False" not in kinds[index])
+        assert (name, arrays) == (name, array_arguments(GOOD_CALLS.get(name, ())))
+        assert (name, written) == (name, FUNCTIONS[name].written if name in FUNCTIONS else ())

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from frames import PLANAR, frame_of, noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from implementations import IMPLEMENTATIONS, implementation
@@ -15,7 +16,6 @@ from edgevision.ops.color import YUV_FORMATS, YUV_MATRICES, YUV_RANGES, yuv_to_b
 from edgevision.ops.reference import color as reference
 from edgevision.ops.threads import get_num_threads, set_num_threads
 
-PLANAR = ("nv12", "nv21", "i420", "yv12")
 CV2_NAMES = {"nv12": "NV12", "nv21": "NV21", "i420": "I420", "yv12": "YV12", "yuyv": "YUY2", "uyvy": "UYVY"}
 
 
@@ -25,15 +25,6 @@ def convert(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     with implementation(request.param) as module:
         monkeypatch.setattr(ops, "_convert", (module or reference).convert_yuv)
         yield request.param
-
-
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-
-
-def frame_of(format: str, height: int, width: int, seed: int = 0) -> np.ndarray:
-    shape = (height * 3 // 2, width) if format in PLANAR else (height, width, 2)
-    return noise(*shape, seed=seed)
 
 
 def planes_of(frame: np.ndarray, format: str) -> tuple[np.ndarray, ...]:
@@ -244,6 +235,7 @@ def test_refuses_an_out_that_shares_memory() -> None:
         yuv_to_bgr(store[:24].reshape(6, 4), out=store[20:68].reshape(4, 4, 3))
 
 
+@pytest.mark.usefixtures("each_isa")
 @pytest.mark.skipif(native is None, reason="edgevision._native is not built")
 @pytest.mark.parametrize("format", ["nv12", "yuyv"])
 def test_threads_change_nothing(format) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from frames import frame_of, noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from implementations import IMPLEMENTATIONS, implementation, use_for_images
@@ -22,8 +23,6 @@ from edgevision.ops.reference import color as reference_color
 from edgevision.ops.threads import get_num_threads, set_num_threads
 from edgevision.ops.yuv_tensor import yuv_to_tensor
 
-PLANAR = ("nv12", "nv21", "i420", "yv12")
-
 
 @pytest.fixture(params=IMPLEMENTATIONS)
 def write(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
@@ -32,15 +31,6 @@ def write(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
     with implementation(request.param) as module:
         use_for_images(monkeypatch, module)
         yield request.param
-
-
-def noise(*shape: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-
-
-def frame_of(format: str, height: int, width: int, seed: int = 0) -> np.ndarray:
-    shape = (height * 3 // 2, width) if format in PLANAR else (height, width, 2)
-    return noise(*shape, seed=seed)
 
 
 def tensor_of(placement: Placement, pixels: PixelMap, dtype: str) -> np.ndarray:
@@ -160,6 +150,7 @@ def test_native_equals_reference(data) -> None:
     np.testing.assert_array_equal(results[0], results[1])
 
 
+@pytest.mark.usefixtures("each_isa")
 @pytest.mark.skipif(native is None, reason="edgevision._native is not built")
 @pytest.mark.parametrize("filter", FILTERS)
 def test_threads_change_nothing(filter) -> None:

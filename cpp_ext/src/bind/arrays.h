@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "ev/arith.h"
+#include "memory_checks.h"
 
 namespace ev::bind {
 
@@ -46,16 +47,18 @@ bool is_contiguous(const Array& array) {
     return true;
 }
 
-/// A C-contiguous array's elements, after checking its dtype.
+/// A C-contiguous array's elements, after checking its dtype and alignment.
 template <class T>
 const T* elements(const ReadArray& array, const char* message) {
     require(has_dtype<T>(array.dtype()) && is_contiguous(array), message);
+    require_aligned(array);
     return static_cast<const T*>(array.data());
 }
 
 template <class T>
 T* elements(const WriteArray& array, const char* message) {
     require(has_dtype<T>(array.dtype()) && is_contiguous(array), message);
+    require_aligned(array);
     return static_cast<T*>(array.data());
 }
 

@@ -47,6 +47,7 @@ inline thread_local HitBuffer hit_buffer;
 template <class T>
 OutputView<T> view_output(const ReadArray& array) {
     require(array.ndim() == 2 && has_dtype<T>(array.dtype()), kOutputMessage);
+    require_aligned(array);
     OutputView<T> view{};
     view.data = static_cast<const T*>(array.data());
     view.anchors = static_cast<std::int64_t>(array.shape(0));

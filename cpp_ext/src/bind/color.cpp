@@ -5,6 +5,7 @@
 #include "color_job.h"
 #include "ev/kernels.h"
 #include "ev/pool.h"
+#include "memory_checks.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -41,6 +42,7 @@ void convert(const Plane& y, const Plane& u, const Plane& v, const Pixels& out, 
     job.frame = view_frame(y, u, v, luma_offset, luma, red_v, green_u, green_v, blue_u);
     if (out.shape(0) != y.shape(0) || out.shape(1) != y.shape(1))
         throw nb::value_error("out must be (H, W, 3)");
+    require_apart(out, y, u, v);
     job.out = out.data();
     job.out_row_stride = static_cast<std::ptrdiff_t>(out.stride(0));
     job.out_pixel_stride = static_cast<std::ptrdiff_t>(out.stride(1));

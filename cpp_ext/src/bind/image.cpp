@@ -4,30 +4,12 @@
 #include "bind.h"
 #include "color_job.h"
 #include "image_job.h"
+#include "memory_checks.h"
 
 using namespace nanobind::literals;
 
 namespace ev::bind {
 namespace {
-
-/// Whether some element of one array lies between the first and the last of the other.
-template <class Array>
-bool are_apart(const Array& array, const Out& out) {
-    const auto span = [](const auto& one) {
-        const std::int64_t size = one.dtype().bits / 8;
-        auto begin = static_cast<std::int64_t>(reinterpret_cast<std::intptr_t>(one.data()));
-        std::int64_t end = begin + size;
-        for (std::size_t axis = 0; axis < one.ndim(); ++axis) {
-            const auto last = static_cast<std::int64_t>(one.shape(axis)) - 1;
-            const std::int64_t reach = last * one.stride(axis) * size;
-            (reach < 0 ? begin : end) += reach;
-        }
-        return std::pair<std::int64_t, std::int64_t>(begin, end);
-    };
-    const auto [begin, end] = span(array);
-    const auto [out_begin, out_end] = span(out);
-    return end <= out_begin || out_end <= begin;
-}
 
 // Pixels of image and canvas together whose job keeps the interpreter: it takes some microseconds, and to
 // give the interpreter away and get it back takes 0.07.
@@ -56,6 +38,7 @@ class ImagePlan {
                          filter,
                          {order_0, order_1, order_2},
                          to_gray})) {
+        require_aligned(table_, pad_);
         job_.image.height = image_side(image_height, "image height out of range");
         job_.image.width = image_side(image_width, "image width out of range");
         job_.image.channels = image_channels;
@@ -72,7 +55,7 @@ class ImagePlan {
         Out out;
         ImageJob job = job_;
         if (!take(image_object, &image) || !take(out_object, &out)) return false;
-        if (!set_image(image, &job.image) || !set_out(out, &job.out) || !are_apart(image, out)) return false;
+        if (!set_image(image, &job.image) || !set_out(out, &job.out) || !are_apart(out, image)) return false;
         std::optional<nb::gil_scoped_release> release;
         if (!is_short_) release.emplace();
         run_job(job);
@@ -87,7 +70,7 @@ class ImagePlan {
         ImageJob job = job_;
         if (!take(out_object, &out) || !set_out(out, &job.out)) return false;
         if (!is(y.shape(0), job.image.height) || !is(y.shape(1), job.image.width) ||
-            job.image.channels != 3 || !are_apart(y, out) || !are_apart(u, out) || !are_apart(v, out)) {
+            job.image.channels != 3 || !are_apart(out, y, u, v)) {
             return false;
         }
         job.yuv = &frame;
@@ -125,7 +108,7 @@ class ImagePlan {
         const std::size_t c = nhwc_ ? 2 : 0;
         const std::size_t y = nhwc_ ? 0 : 1;
         const std::size_t x = nhwc_ ? 1 : 2;
-        if (out.ndim() != 3 || out.dtype() != table_.dtype()) return false;
+        if (out.ndim() != 3 || out.dtype() != table_.dtype() || !is_aligned(out)) return false;
         view->data = out.data();
         view->channel_stride = static_cast<std::ptrdiff_t>(out.stride(c));
         view->row_stride = static_cast<std::ptrdiff_t>(out.stride(y));

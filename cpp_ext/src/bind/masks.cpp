@@ -27,6 +27,7 @@ template <class L>
 LabelView<L> view_labels(const WriteArray& out) {
     require(out.ndim() == 2 && has_dtype<L>(out.dtype()) && (out.shape(1) == 1 || out.stride(1) == 1),
             kLabelsMessage);
+    require_aligned(out);
     LabelView<L> view{};
     view.data = static_cast<L*>(out.data());
     view.height = side(out.shape(0), kLabelsMessage);
@@ -62,6 +63,8 @@ void upsample_argmax_array(const ReadArray& array, double roi_y, double roi_x, d
     with_float_type(array.dtype(), kLogitsMessage, [&](auto* type) {
         using T = std::remove_const_t<std::remove_pointer_t<decltype(type)>>;
         require(array.ndim() == 3 && (array.shape(2) == 1 || array.stride(2) == 1), kLogitsMessage);
+        require_aligned(array);
+        require_apart(out, array);
         LogitsView<T> logits{};
         logits.data = static_cast<const T*>(array.data());
         logits.classes = side(array.shape(0), kLogitsMessage);
@@ -94,6 +97,8 @@ void resize_labels_array(const ReadArray& map, double roi_y, double roi_x, doubl
                          double roi_width, const WriteArray& out) {
     const Roi roi = make_roi(roi_y, roi_x, roi_height, roi_width);
     require(map.ndim() == 2, kMapMessage);
+    require_aligned(map);
+    require_apart(out, map);
     if (has_dtype<std::uint8_t>(map.dtype())) {
         resize<std::uint8_t>(map, roi, out);
     } else if (has_dtype<std::int32_t>(map.dtype())) {

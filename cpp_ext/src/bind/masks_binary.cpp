@@ -93,6 +93,8 @@ void upsample_masks(const ReadArray& logits, double roi_y, double roi_x, double 
             kLogitsMessage);
     require(out.ndim() == 3 && out.shape(0) == logits.shape(0), kOutMessage);
     auto* masks = elements<std::uint8_t>(out, kOutMessage);
+    require_aligned(logits);
+    require_apart(out, logits);
     const Roi roi = make_roi(roi_y, roi_x, roi_height, roi_width);
     const AxisMap rows = axis_map(roi.y, roi.height, side(out.shape(1), kOutMessage), via_height,
                                   side(logits.shape(1), kLogitsMessage));
@@ -195,6 +197,7 @@ nb::tuple assemble_masks(const ReadArray& coefficients, const ReadArray& prototy
                          std::int64_t image_height, std::int64_t image_width) {
     require(prototypes.ndim() == 3 && (prototypes.shape(2) == 1 || prototypes.stride(2) == 1),
             kPrototypesMessage);
+    require_aligned(prototypes);
     require(coefficients.ndim() == 2 && coefficients.shape(1) == prototypes.shape(0), kCoefficientsMessage);
     const std::size_t count = coefficients.shape(0);
     // So many windows of the largest image are fewer pixels than 64 bits count.

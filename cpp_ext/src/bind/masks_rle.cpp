@@ -68,6 +68,7 @@ void decode(const ReadArray& counts, const WriteArray& out) {
     std::uint64_t total = 0;  // 2^32 counts of 2^32 fit
     for (std::size_t i = 0; i < counts.size(); ++i) total += runs[i];
     require(total == static_cast<std::uint64_t>(height * width), "counts must sum to out's pixels");
+    require_apart(out, counts);
     nb::gil_scoped_release released;
     std::byte* scratch = run_scratch.reserve(kernels().decode_scratch_size(counts.size(), height));
     kernels().decode_rle(runs, counts.size(), static_cast<std::uint8_t*>(out.data()), height, width,

@@ -13,6 +13,12 @@ constexpr const char* kOutMessage = "out must be C-contiguous float32 of the log
 
 thread_local Scratch key_scratch;
 
+/// The kernels read an element, or a slice, before they write it: `out` may be the very logits.
+void require_apart_or_same(const WriteArray& out, const ReadArray& logits) {
+    const bool same = out.data() == logits.data() && has_dtype<float>(logits.dtype());
+    if (!same) require_apart(out, logits);
+}
+
 void softmax_array(const ReadArray& logits, std::int64_t outer, std::int64_t size, std::int64_t inner,
                    const WriteArray& out) {
     float* to = elements<float>(out, kOutMessage);
@@ -21,6 +27,7 @@ void softmax_array(const ReadArray& logits, std::int64_t outer, std::int64_t siz
                         static_cast<std::size_t>(inner) ==
                     logits.size(),
             "outer * size * inner must be the logits' size");
+    require_apart_or_same(out, logits);
     with_float_type(logits.dtype(), kLogitsMessage, [&](auto* type) {
         const auto* from =
             elements<std::remove_const_t<std::remove_pointer_t<decltype(type)>>>(logits, kLogitsMessage);
@@ -32,6 +39,7 @@ void softmax_array(const ReadArray& logits, std::int64_t outer, std::int64_t siz
 void sigmoid_array(const ReadArray& logits, const WriteArray& out) {
     float* to = elements<float>(out, kOutMessage);
     require(out.size() == logits.size(), kOutMessage);
+    require_apart_or_same(out, logits);
     with_float_type(logits.dtype(), kLogitsMessage, [&](auto* type) {
         const auto* from =
             elements<std::remove_const_t<std::remove_pointer_t<decltype(type)>>>(logits, kLogitsMessage);
@@ -49,6 +57,8 @@ void top_k_array(const ReadArray& scores, std::int64_t k, const WriteArray& valu
     require(k >= 0 && static_cast<std::size_t>(k) <= size && values.size() == static_cast<std::size_t>(k) &&
                 indices.size() == static_cast<std::size_t>(k) && size <= 0xffffffffU,
             "values and indices must hold k, at most as many as there are scores");
+    require_apart(values, scores, indices);
+    require_apart(indices, scores);
     nb::gil_scoped_release released;
     auto* keys = reinterpret_cast<std::uint64_t*>(key_scratch.reserve((size + 1) * sizeof(std::uint64_t)));
     kernels().top_k(from, static_cast<std::int64_t>(size), k, keys, to_values, to_indices);

@@ -76,7 +76,8 @@ class ImagePlan:
         shape = (*canvas, len(self.pad)) if self.nhwc else (len(self.pad), *canvas)
         if not isinstance(out, np.ndarray):
             return False
-        fits = bool(out.shape == shape and out.dtype == self.table.dtype and out.flags.writeable)
+        fits = bool(out.shape == shape and out.dtype == self.table.dtype)
+        fits = fits and out.flags.writeable and out.flags.aligned
         return fits and not any(np.may_share_memory(array, out) for array in read)
 
     def _write(self, image: NDArray[np.uint8], out: NDArray[Any]) -> None:
