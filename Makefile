@@ -71,7 +71,7 @@ fuzz:
 	@$(PYTHON) cpp_ext/fuzz/record.py --runs $(FUZZ_RUNS) --seed $(FUZZ_SEED)
 
 CPP_SOURCES := $(wildcard cpp_ext/include/ev/*.h cpp_ext/src/*/*.h cpp_ext/src/*/*.cpp cpp_ext/tests/*.h cpp_ext/tests/*.cpp cpp_ext/fuzz/*.h cpp_ext/fuzz/*.cpp \
-	cpp_ext/cuda/*.h cpp_ext/cuda/*.cpp cpp_ext/cuda/*/*.h cpp_ext/cuda/*/*.cpp cpp_ext/cuda/*/*.cu)
+	cpp_ext/cuda/*.h cpp_ext/cuda/*.cpp cpp_ext/cuda/*/*.h cpp_ext/cuda/*/*.cpp cpp_ext/cuda/*/*.cu tests/ops/*.cpp)
 
 lint: .venv/lint/.done
 	@mkdir -p build

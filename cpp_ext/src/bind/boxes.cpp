@@ -21,7 +21,7 @@ nb::tuple gather(const OutputView<T>& output, const BoxRule& rule, Hit* hits, st
         const std::size_t columns = rule.coding == BoxCoding::rotated ? 5 : 4;
         candidates.emplace(count, columns, static_cast<std::size_t>(rule.num_extra));
         kept = kernels().gather_candidates(output, rule, hits, count, candidates->arrays);
-        hit_buffer.trim();
+        hit_scratch.trim();
     }
     return candidates->to_python(kept);
 }
@@ -102,7 +102,7 @@ nb::tuple decode_rows(const ReadArray& array, float confidence, const Allowed& a
         boxes.angle = 6;
         boxes.first_extra = known;
         boxes.num_extra = static_cast<std::int32_t>(output.channels) - known;
-        Hit* hits = hit_buffer.reserve(static_cast<std::size_t>(output.anchors) + 1, 0);
+        Hit* hits = reserve_hits(static_cast<std::size_t>(output.anchors) + 1);
         std::size_t count = 0;
         {
             nb::gil_scoped_release released;
@@ -129,7 +129,7 @@ nb::tuple decode_queries(const ReadArray& logits_array, const ReadArray& boxes_a
         nb::gil_scoped_release released;
         const auto all =
             static_cast<std::size_t>(top_k > 0 ? logits.anchors * logits.channels : logits.anchors);
-        hits = hit_buffer.reserve(all + 1, 0);
+        hits = reserve_hits(all + 1);
         if (top_k == 0) {
             count = kernels().scan_softmax(logits, confidence, filter, hits);
         } else {

@@ -94,7 +94,7 @@ nb::tuple detect(const OutputView<T>& output, const DenseRule& scores, const Box
         }
         nms_scratch.trim();
         candidate_scratch.trim();
-        hit_buffer.trim();
+        hit_scratch.trim();
     }
     return result->to_python(found);
 }

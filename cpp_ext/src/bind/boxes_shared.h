@@ -9,6 +9,7 @@
 
 #include "arrays.h"
 #include "ev/kernels.h"
+#include "thread_scratch.h"
 
 namespace ev::bind {
 
@@ -16,33 +17,12 @@ inline constexpr std::int64_t kMaxElements = std::numeric_limits<std::int32_t>::
 inline constexpr const char* kOutputMessage = "output must be float32 or float16 (anchors, channels)";
 inline constexpr const char* kAllowedMessage = "allowed must be C-contiguous uint8 (classes,)";
 
-/// Hits of one call, kept by the thread for the next one.
-class HitBuffer {
-  public:
-    /// Room for `count` hits, the first `used` of which are kept.
-    Hit* reserve(std::size_t count, std::size_t used) {
-        if (count <= size_) return data_.get();
-        const std::size_t larger = std::max(count, 2 * used);
-        std::unique_ptr<Hit[]> grown(new Hit[larger]);
-        std::copy_n(data_.get(), used, grown.get());
-        data_ = std::move(grown);
-        size_ = larger;
-        return data_.get();
-    }
+inline thread_local Scratch hit_scratch;
 
-    void trim() {
-        if (size_ <= kKept) return;
-        data_.reset();
-        size_ = 0;
-    }
-
-  private:
-    static constexpr std::size_t kKept = std::size_t{1} << 18;
-    std::unique_ptr<Hit[]> data_;
-    std::size_t size_ = 0;
-};
-
-inline thread_local HitBuffer hit_buffer;
+/// Room for `count` hits of a call, the first `used` of which are kept.
+inline Hit* reserve_hits(std::size_t count, std::size_t used = 0) {
+    return reinterpret_cast<Hit*>(hit_scratch.extend(count * sizeof(Hit), used * sizeof(Hit)));
+}
 
 template <class T>
 OutputView<T> view_output(const ReadArray& array) {
@@ -130,16 +110,17 @@ inline BoxRule dense_boxes(std::int64_t channels, const DenseRule& scores, BoxCo
     return rule;
 }
 
-/// All hits of a dense output, in hit_buffer. With several labels an anchor, room is made as anchors come by.
+/// All hits of a dense output, in hit_scratch. With several labels an anchor, room is made as anchors come
+/// by.
 template <class T>
 Hit* scan_all(const OutputView<T>& output, const DenseRule& rule, std::size_t* count) {
     const std::int64_t chunk = rule.multi_label ? 512 : std::max<std::int64_t>(output.anchors, 1);
     const auto labels = static_cast<std::size_t>(rule.multi_label ? rule.num_classes : 1);
-    Hit* hits = hit_buffer.reserve(1, 0);
+    Hit* hits = reserve_hits(1);
     *count = 0;
     for (std::int64_t begin = 0; begin < output.anchors; begin += chunk) {
         const std::int64_t end = std::min(begin + chunk, output.anchors);
-        hits = hit_buffer.reserve(*count + static_cast<std::size_t>(end - begin) * labels, *count);
+        hits = reserve_hits(*count + static_cast<std::size_t>(end - begin) * labels, *count);
         *count += kernels().scan_dense(output, rule, begin, end, hits + *count);
     }
     return hits;

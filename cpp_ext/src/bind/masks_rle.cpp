@@ -1,4 +1,6 @@
 // Run lengths of masks, and COCO's string of them.
+#include <optional>
+
 #include "ev/kernels.h"
 #include "masks_shared.h"
 #include "thread_scratch.h"
@@ -42,13 +44,13 @@ nb::object encode(const ReadArray& array, std::int64_t top, std::int64_t left, s
                 crop.width <= image_width && left <= image_width - crop.width,
             kCropMessage);
     std::size_t size = 0;
-    std::unique_ptr<ResultBlock> block;
+    std::optional<ResultBlock> block;
     std::uint32_t* counts = nullptr;
     {
         nb::gil_scoped_release released;
         std::byte* scratch = run_scratch.reserve(kernels().encode_scratch_size(crop));
         size = kernels().count_runs(crop, scratch);
-        block = std::make_unique<ResultBlock>(size * sizeof(std::uint32_t));
+        block.emplace(size * sizeof(std::uint32_t));
         counts = block->take<std::uint32_t>(size);
         kernels().encode_rle(crop, scratch, counts, size);
         run_scratch.trim();

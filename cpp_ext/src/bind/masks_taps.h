@@ -33,7 +33,9 @@ template <int K>
 class LastTaps {
   public:
     const ImageTaps<K>& find(const AxisMap& rows, const AxisMap& columns) {
-        if (!kept_ || !same_axis(rows, rows_) || !same_axis(columns, columns_)) {
+        if (kept_ && same_axis(rows, rows_) && same_axis(columns, columns_)) {
+            memory_.reserve(size_);  // as it is: the call needs it
+        } else {
             kept_ = false;
             make(rows, columns);
             rows_ = rows;
@@ -50,14 +52,15 @@ class LastTaps {
     AxisMap columns_{};
     ImageTaps<K> taps_{};
     Scratch memory_;
+    std::size_t size_ = 0;  // of memory_, used
     bool kept_ = false;
 
     void make(const AxisMap& rows, const AxisMap& columns) {
         const auto size = static_cast<std::size_t>(rows.size) + static_cast<std::size_t>(columns.size);
         const std::size_t taps_size = (size * sizeof(Taps<K>) + 63) / 64 * 64;
         const Taps<K>* none = nullptr;
-        std::byte* memory =
-            memory_.reserve(taps_size + kernels().column_plan_size(none, columns.size, columns.source_size));
+        size_ = taps_size + kernels().column_plan_size(none, columns.size, columns.source_size);
+        std::byte* memory = memory_.reserve(size_);
         auto* taps = reinterpret_cast<Taps<K>*>(memory);
         for (std::int32_t y = 0; y < rows.size; ++y) find_taps(rows, y, taps + y);
         for (std::int32_t x = 0; x < columns.size; ++x) find_taps(columns, x, taps + rows.size + x);
