@@ -61,6 +61,28 @@ def test_upsampled_masks(data: st.DataObject) -> None:
     np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+@pytest.mark.parametrize("via", [0, 512])
+@pytest.mark.parametrize(
+    ("width", "out_width"),
+    [(300, 20), (300, 149), (300, 200), (300, 290), (130, 130), (129, 400), (65, 64), (40, 333), (9, 700)],
+)
+def test_noise_whatever_it_is_resized_to(width: int, out_width: int, via: int, dtype: type) -> None:
+    """Nearly no neighbours agree; here and there is a number whose products overflow, vanish or are none."""
+    rng = np.random.default_rng(width + out_width + via)
+    logits = rng.normal(0, 1, (2, 24, width)).astype(np.float32)
+    odd = rng.random(logits[1].shape) < 0.002
+    logits[1][odd] = rng.choice(np.append(SPECIAL, np.float32(1e-44)), int(odd.sum()))
+    with np.errstate(over="ignore"):
+        values = logits.astype(dtype)
+    roi = (0.0, 0.0, float(via or 24), float(via or width), via, via)
+    for threshold in (0.0, 0.25):
+        found, expected = (np.full((2, 40, out_width), 9, np.uint8) for _ in range(2))
+        native.upsample_masks(values, *roi, threshold, found)
+        masks_binary.upsample_masks(values, *roi, threshold, expected)
+        np.testing.assert_array_equal(found, expected)
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_instance_masks(data: st.DataObject) -> None:

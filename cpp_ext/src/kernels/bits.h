@@ -34,6 +34,28 @@ EV_INLINE int lowest_bit(std::uint64_t word) {
 #endif
 }
 
+/// The same of the highest.
+EV_INLINE int highest_bit(std::uint64_t word) {
+#if defined(__GNUC__)
+    return kWordBits - 1 - __builtin_clzll(word);
+#else
+    int place = 0;
+    while ((word >>= 1) != 0) ++place;
+    return place;
+#endif
+}
+
+EV_INLINE int count_bits(std::uint64_t word) {
+#if defined(__POPCNT__) || (defined(__GNUC__) && defined(__aarch64__))
+    return __builtin_popcountll(word);
+#else  // compilers call a function of their library
+    word -= (word >> 1) & 0x5555555555555555U;
+    word = (word & 0x3333333333333333U) + ((word >> 2) & 0x3333333333333333U);
+    word = (word + (word >> 4)) & 0x0f0f0f0f0f0f0f0fU;
+    return static_cast<int>((word * 0x0101010101010101U) >> 56);
+#endif
+}
+
 /// A bit for each of 64 bytes that is not 0.
 EV_INLINE std::uint64_t nonzero_bits(const std::uint8_t* bytes) {
 #if defined(__AVX512BW__)

@@ -6,6 +6,7 @@
 
 #include "bits.h"
 #include "float_lanes.h"
+#include "masks_dense.h"
 #include "masks_stretches.h"
 #include "scratch.h"
 
@@ -13,16 +14,15 @@ namespace ev {
 inline namespace EV_ISA {
 namespace {
 
-template <class T>
-void find_above(const SourceView<T>& source, float threshold, std::size_t words, std::uint64_t* above) {
-    for (std::int32_t y = 0; y < source.height; ++y) {
-        const T* row = source.data + y * source.row_stride;
-        std::uint64_t* to = above + static_cast<std::size_t>(y) * words;
-        for (std::int32_t x = 0; x < source.width; x += kWordBits) {
-            *to++ = above_bits(row + x, std::min(source.width - x, kWordBits), threshold);
-        }
-    }
-}
+// Sums of weighted values up to this do not overflow, and those of values from kTiny on do not vanish.
+constexpr float kHuge = 1e36F;
+constexpr float kTiny = 1e-36F;
+
+/// The source's rows as float32.
+struct Rows {
+    const float* data;
+    std::ptrdiff_t stride;
+};
 
 Rows as_floats(const SourceView<float>& source, ScratchArena*) {
     return {source.data, source.row_stride};
@@ -43,18 +43,78 @@ Rows as_floats(const SourceView<Half>& source, ScratchArena* arena) {
     return {rows, source.width};
 }
 
+/// What is known of each row of a source. Rows are looked at when they are first asked for.
+class KnownRows {
+  public:
+    KnownRows(const Rows& rows, std::int32_t height, std::int32_t width, float threshold, ScratchArena* arena)
+        : rows_(rows),
+          width_(width),
+          threshold_(threshold),
+          words_(count_words(width)),
+          above_(arena->take<std::uint64_t>(static_cast<std::size_t>(height) * words_)),
+          states_(arena->take<State>(static_cast<std::size_t>(height))) {
+        std::fill_n(states_, height, State::unknown);
+    }
+
+    static std::size_t scratch_size(std::int32_t height, std::int32_t width) {
+        return ScratchArena::size_of<std::uint64_t>(static_cast<std::size_t>(height) * count_words(width)) +
+               ScratchArena::size_of<State>(static_cast<std::size_t>(height));
+    }
+
+    /// A bit for each pixel above the threshold.
+    const std::uint64_t* above(std::int32_t row) {
+        std::uint64_t* bits = above_ + static_cast<std::size_t>(row) * words_;
+        if (states_[row] != State::unknown) return bits;
+        states_[row] = State::compared;
+        const float* values = rows_.data + row * rows_.stride;
+        for (std::int32_t x = 0; x < width_; x += kWordBits) {
+            bits[x / kWordBits] = above_bits(values + x, std::min(width_ - x, kWordBits), threshold_);
+        }
+        return bits;
+    }
+
+    /// Of a row whose bits were asked for: whether all its values are numbers, and of those above 0 none is
+    /// huge or tiny. Weighted sums of values above 0 are above 0 then, and need not be told from others.
+    bool is_tame(std::int32_t row) {
+        if (states_[row] == State::compared) {
+            states_[row] = are_tame(rows_.data + row * rows_.stride, width_) ? State::tame : State::wild;
+        }
+        return states_[row] == State::tame;
+    }
+
+  private:
+    enum class State : std::uint8_t { unknown, compared, wild, tame };
+
+    Rows rows_;
+    std::int32_t width_;
+    float threshold_;
+    std::size_t words_;
+    std::uint64_t* above_;
+    State* states_;
+
+    static bool are_tame(const float* values, std::int32_t width) {
+        std::int32_t wild = 0;
+        for (std::int32_t x = 0; x < width; ++x) {
+            const float size = values[x] < 0.0F ? -values[x] : values[x];
+            const bool tame = static_cast<int>(size <= kHuge) &
+                              (static_cast<int>(values[x] <= 0.0F) | static_cast<int>(size >= kTiny));
+            wild |= tame ? 0 : 1;
+        }
+        return wild == 0;
+    }
+};
+
 }  // namespace
 
 template <class T>
 std::size_t mask_scratch_size(const SourceView<T>& source, std::int32_t width) {
-    const auto rows = static_cast<std::size_t>(source.height);
-    const std::size_t words = count_words(source.width);
+    const auto source_width = static_cast<std::size_t>(source.width);
     const std::size_t floats =
-        std::is_same<T, float>::value ? 0 : rows * static_cast<std::size_t>(source.width);
-    return ScratchArena::size_of<std::uint64_t>(rows * words) +
-           2 * ScratchArena::size_of<std::uint64_t>(words + 1) +
+        std::is_same<T, float>::value ? 0 : static_cast<std::size_t>(source.height) * source_width;
+    return ScratchArena::size_of<float>(floats) + KnownRows::scratch_size(source.height, source.width) +
+           2 * ScratchArena::size_of<std::uint64_t>(count_words(source.width) + 1) +
            ScratchArena::size_of<Chunk>(static_cast<std::size_t>(width)) +
-           ScratchArena::size_of<float>(floats);
+           ScratchArena::size_of<float>(source_width + kBlendSlack);
 }
 
 template <class T, int K>
@@ -62,23 +122,48 @@ void write_mask(const SourceView<T>& source, const Taps<K>* rows, const ColumnPl
                 float threshold, const MaskView& mask, std::byte* scratch) {
     const std::size_t words = count_words(source.width);
     const auto width = static_cast<std::size_t>(mask.width);
+    const std::int32_t end = mask.left + mask.width;
     ScratchArena arena(scratch);
-    auto* above = arena.take<std::uint64_t>(static_cast<std::size_t>(source.height) * words);
+    const Rows floats = as_floats(source, &arena);
+    KnownRows known(floats, source.height, source.width, threshold, &arena);
     const Sides sides{arena.take<std::uint64_t>(words + 1), arena.take<std::uint64_t>(words + 1)};
     sides.all[words] = sides.any[words] = 0;  // read by bits_from
     Chunk* chunks = arena.take<Chunk>(width);
-    find_above(source, threshold, words, above);
-    Masker<K> masker{
-        columns,   as_floats(source, &arena), source.top, source.left, source.width, words, threshold,
-        mask.left, mask.left + mask.width,    above,      sides,       chunks};
+    auto* blended = arena.take<float>(static_cast<std::size_t>(source.width) + kBlendSlack);
+    std::fill_n(blended + source.width, kBlendSlack, 0.0F);
+
+    // Stretches that are shorter on average are not worth looking at one by one.
+    const std::int32_t most_changes = kWordBits * columns.size / (columns.source_size * kFloatLanes);
+    Masker<K> masker{columns,   source.left, source.width, words,  threshold,
+                     mask.left, end,         sides,        chunks, most_changes};
+    const RowColumns<K> row_columns(columns, mask.left, end, source.left);
+    const bool far_apart = row_columns.are_far_apart();
+    bool dense = false;
     for (std::int32_t y = 0; y < mask.height; ++y) {
         std::uint8_t* out = mask.data + static_cast<std::ptrdiff_t>(y) * mask.width;
+        const float* from[K];
+        for (int k = 0; k < K; ++k) from[k] = floats.data + (rows[y].index[k] - source.top) * floats.stride;
+        if (far_apart) {
+            row_columns.decide(from, rows[y].weight, threshold, out);
+            continue;
+        }
         if (y == 0 || !same_sources(rows[y], rows[y - 1])) {
-            masker.start_rows(rows[y], out);
-        } else {
+            const std::uint64_t* above[K];
+            for (int k = 0; k < K; ++k) above[k] = known.above(rows[y].index[k] - source.top);
+            // Where fewer sources agree it is quicker to interpolate all pixels than to find those that must
+            // be.
+            dense = masker.combine_rows(above) < source.width / 2 && threshold == 0.0F;
+            for (int k = 0; k < K; ++k) dense = dense && known.is_tame(rows[y].index[k] - source.top);
+            if (!dense) masker.start_rows(out);
+        } else if (!dense) {
             std::memcpy(out, out - mask.width, width);  // but for the chunks they are alike
         }
-        if (masker.num_chunks > 0) masker.interpolate(rows[y], out);
+        if (dense) {
+            blend_rows<K>(from, rows[y].weight, source.width, blended);
+            row_columns.interpolate(blended, out);
+        } else if (masker.num_chunks > 0) {
+            masker.interpolate(from, rows[y].weight, out);
+        }
     }
 }
 

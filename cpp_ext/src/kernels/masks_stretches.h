@@ -19,12 +19,6 @@ struct Chunk {
     std::uint32_t all, any;      // a bit a column: 1 in any case, not 0 in any case
 };
 
-/// The source's rows as float32.
-struct Rows {
-    const float* data;
-    std::ptrdiff_t stride;
-};
-
 /// A bit for each word of a row: what is above the threshold in all, in any of the rows that are read.
 struct Sides {
     std::uint64_t* all;
@@ -47,21 +41,19 @@ EV_INLINE bool bit_at(const std::uint64_t* words, std::int32_t place) {
 template <int K>
 struct Masker {
     const ColumnPlan<K>& columns;
-    Rows source;
-    std::int32_t top, left;  // of the source
+    std::int32_t left;  // of the source
     std::int32_t source_width;
     std::size_t words;  // of a source row's bits
     float threshold;
     std::int32_t begin, end;
-    const std::uint64_t* above;  // of each source row: a bit for each pixel
-    Sides sides;                 // of the present source rows
-    Chunk* chunks;               // of the present source rows: what must be interpolated
+    Sides sides;                // of the present source rows
+    Chunk* chunks;              // of the present source rows: what must be interpolated
+    std::int32_t most_changes;  // of a word's sides, for its stretches to be looked at
     std::int32_t num_chunks = 0;
     std::int32_t done = 0;  // columns of the present row that are decided
 
     /// Decides what needs no interpolation, a row of the mask, and finds the chunks that do.
-    void start_rows(const Taps<K>& rows, std::uint8_t* out) {
-        combine_rows(rows);
+    void start_rows(std::uint8_t* out) {
         num_chunks = 0;
         done = begin;
         std::int32_t start = 0;
@@ -73,9 +65,14 @@ struct Masker {
             std::uint64_t changes = (all ^ (all << 1 | all_before)) | (any ^ (any << 1 | any_before));
             all_before = all >> (kWordBits - 1);
             any_before = any >> (kWordBits - 1);
+            const std::int32_t left_over = source_width - static_cast<std::int32_t>(w) * kWordBits;
+            if (left_over < kWordBits) changes &= (std::uint64_t{1} << left_over) - 1;
+            if (changes != 0 && count_bits(changes) > most_changes) {  // leave them to decide_singly
+                start = static_cast<std::int32_t>(w) * kWordBits + highest_bit(changes);
+                continue;
+            }
             for (; changes != 0; changes &= changes - 1) {
                 const std::int32_t change = static_cast<std::int32_t>(w) * kWordBits + lowest_bit(changes);
-                if (change >= source_width) break;
                 end_stretch(start, change, out);
                 start = change;
             }
@@ -84,9 +81,10 @@ struct Masker {
         decide_singly(end, out);
     }
 
-    void combine_rows(const Taps<K>& rows) const {
-        const std::uint64_t* from[K];
-        for (int k = 0; k < K; ++k) from[k] = above + static_cast<std::size_t>(rows.index[k] - top) * words;
+    /// Finds the sides of the present rows, from a bit for each pixel of each of them. Returns how many
+    /// sources agree with their neighbours, but for some at the ends of words.
+    std::int32_t combine_rows(const std::uint64_t* const* from) const {
+        std::int32_t agreeing = 0;
         for (std::size_t w = 0; w < words; ++w) {
             std::uint64_t all = from[0][w];
             std::uint64_t any = from[0][w];
@@ -96,7 +94,11 @@ struct Masker {
             }
             sides.all[w] = all;
             sides.any[w] = any;
+            const std::uint64_t differ = (all ^ all >> 1) | (any ^ any >> 1) | (any & ~all);
+            agreeing += differ == 0 ? kWordBits : kWordBits - count_bits(differ);
         }
+        return agreeing - static_cast<std::int32_t>(words) * kWordBits +
+               source_width;  // none is behind the row
     }
 
     /// Source columns `start` to `stop` are alike: if they agree, so do the columns that read no others.
@@ -194,17 +196,15 @@ struct Masker {
     }
 
     /// Interpolates the chunks of one row of the mask.
-    void interpolate(const Taps<K>& rows, std::uint8_t* out) const {
-        const float* from[K];
-        for (int k = 0; k < K; ++k) from[k] = source.data + (rows.index[k] - top) * source.stride;
+    void interpolate(const float* const* from, const float* weight, std::uint8_t* out) const {
 #if defined(EV_HAVE_LANES)
         FloatLanes weights[K];
-        for (int k = 0; k < K; ++k) weights[k] = fill_lanes(rows.weight[k]);
+        for (int k = 0; k < K; ++k) weights[k] = fill_lanes(weight[k]);
         const FloatLanes limit = fill_lanes(threshold);
         for (std::int32_t i = 0; i < num_chunks; ++i) {
             const Chunk& chunk = chunks[i];
             if (chunk.sources > kFloatLanes) {
-                interpolate_plainly(chunk, rows, from, out);
+                interpolate_plainly(chunk, weight, from, out);
                 continue;
             }
             FloatLanes blended = weights[0] * load_lanes(from[0] + chunk.base, chunk.sources);
@@ -223,19 +223,19 @@ struct Masker {
                        chunk.end - first);
         }
 #else
-        for (std::int32_t i = 0; i < num_chunks; ++i) interpolate_plainly(chunks[i], rows, from, out);
+        for (std::int32_t i = 0; i < num_chunks; ++i) interpolate_plainly(chunks[i], weight, from, out);
 #endif
     }
 
-    void interpolate_plainly(const Chunk& chunk, const Taps<K>& rows, const float* const* from,
+    void interpolate_plainly(const Chunk& chunk, const float* weight, const float* const* from,
                              std::uint8_t* out) const {
         for (std::int32_t x = chunk.begin; x < chunk.end;) {
             const std::int32_t stop = std::min(columns.next[x], chunk.end);
             float values[K];
             for (int i = 0; i < K; ++i) {
                 const std::int32_t place = columns.index[i][x] - left;
-                values[i] = rows.weight[0] * from[0][place];
-                for (int k = 1; k < K; ++k) values[i] = values[i] + rows.weight[k] * from[k][place];
+                values[i] = weight[0] * from[0][place];
+                for (int k = 1; k < K; ++k) values[i] = values[i] + weight[k] * from[k][place];
             }
             for (; x < stop; ++x) {
                 float sum = columns.weight[0][x] * values[0];
