@@ -15,7 +15,7 @@ from edgevision.ops._dispatch import native
 from edgevision.ops.pixel_map import FILTERS, PixelMap, pixel_table
 from edgevision.ops.reference import image_plan as reference
 
-__all__ = ["SOURCES", "ImagePlan", "dtype_of", "explain_refusal", "plan_image"]
+__all__ = ["SOURCES", "ImagePlan", "channel_order", "dtype_of", "explain_refusal", "plan_image"]
 
 SOURCES = {"bgr": 3, "rgb": 3, "bgra": 4, "rgba": 4, "gray": 1}
 """Channels of each kind of image."""
@@ -52,13 +52,13 @@ def _plan(kind: Any, placement: Placement, pixels: PixelMap, source: str, dtype:
     _check_placement(placement)
     plan: ImagePlan = kind(
         *placement.image_hw, SOURCES[source], *placement.canvas_hw, table, pad,
-        *placement.resized_hw, *placement.offset_yx, FILTERS[pixels.filter], *_channel_order(source, pixels.color),
+        *placement.resized_hw, *placement.offset_yx, FILTERS[pixels.filter], *channel_order(source, pixels.color),
         pixels.color == "gray" and source != "gray", pixels.layout == "nhwc",
     )  # fmt: skip
     return plan
 
 
-def _channel_order(source: str, color: str) -> tuple[int, int, int]:
+def channel_order(source: str, color: str) -> tuple[int, int, int]:
     """The image's channel behind each of the tensor's; for a gray tensor, where blue, green and red are."""
     if source == "gray":
         return 0, 0, 0

@@ -11,7 +11,8 @@ from device_memory import download, upload
 
 from edgevision.geometry import Placement, place_image
 from edgevision.ops.color import split_frame
-from edgevision.ops.image import FILTERS, SOURCES, PixelMap, channel_order, image_to_tensor
+from edgevision.ops.image import FILTERS, SOURCES, PixelMap, image_to_tensor
+from edgevision.ops.image_plan import channel_order
 from edgevision.ops.pixel_map import pixel_table
 from edgevision.ops.yuv_tensor import yuv_to_tensor
 
