@@ -316,11 +316,11 @@ void test_whole_numbers_of_pixels() {
     }
 }
 
-/// Antialiased columns in blocks of every width, by steps up to and beyond what a block's shuffle reaches.
+/// Antialiased columns in blocks of every width, by steps up to and beyond what each form of block reaches.
 void test_antialiased_blocks() {
     Random random(8);
     for (const int width : {1, 2, 15, 16, 17, 31, 33, 64, 97}) {
-        for (const int tenths : {3, 10, 13, 19, 25, 42, 58, 66, 69, 75, 81, 95, 150}) {
+        for (const int tenths : {3, 10, 13, 19, 25, 30, 42, 43, 58, 66, 69, 75, 81, 95, 99, 150, 170, 380}) {
             const int source = std::max(1, width * tenths / 10);
             for (const Filter filter : {Filter::bilinear_antialias, Filter::bicubic_antialias}) {
                 const int rows = random.between(1, 6);
@@ -340,6 +340,12 @@ void test_tiles_meet() {
     // Vertical kernels of some thousand rows, so that the ring holds only a few columns at a time.
     check_all_filters({9000, 2, 3, 70, 0, -1, 3, 68}, random);
     check_all_filters({9000, 1, 1, 33, 0, 0, 2, 33}, random);
+    // Kernels of more columns or rows than tables are made for.
+    check_all_filters({2, 20000, 2, 2, 0, 0, 2, 2}, random);
+    check_all_filters({20000, 2, 2, 3, 0, 0, 2, 3}, random);
+    // Many columns of a few taps, enlarged and shrunk.
+    check_all_filters({2, 700, 3, 5000, 0, -17, 3, 4950}, random);
+    check_all_filters({3, 9000, 2, 4000, 0, 3, 2, 3900}, random);
 }
 
 }  // namespace
