@@ -12,13 +12,14 @@ export EDGEVISION_REQUIRE_NATIVE ?= $(CAN_BUILD)
 
 NATIVE := $(wildcard cpp_ext/CMakeLists.txt cpp_ext/include/ev/*.h cpp_ext/src/*/*)
 
-.PHONY: help demo test test-aarch64 fuzz lint format stub train-demo clean
+.PHONY: help demo test test-aarch64 fuzz cuda lint format stub train-demo clean
 
 help:
 	@echo "make demo          detect parts on a synthetic conveyor: a table, a picture, a video"
 	@echo "make test          every test, PyTorch comparisons included"
 	@echo "make test-aarch64  the kernels' own C++ tests, cross-compiled and run under qemu"
 	@echo "make fuzz          random inputs through every instruction set (FUZZ_RUNS, FUZZ_SEED; clang)"
+	@echo "make cuda          the CUDA kernels for every architecture, and docs/gpu_kernels.md (nvcc; no GPU)"
 	@echo "make lint          ruff, mypy, clang-format, clang-tidy"
 	@echo "make format        let ruff and clang-format rewrite the sources"
 	@echo "make stub          write edgevision/_native.pyi and _cuda.pyi again from the built extensions"
@@ -69,6 +70,10 @@ FUZZ_RUNS ?= 20000
 FUZZ_SEED ?= 1
 fuzz:
 	@$(PYTHON) cpp_ext/fuzz/record.py --runs $(FUZZ_RUNS) --seed $(FUZZ_SEED)
+
+# nvcc alone: what it warns of and what spills fails. Takes minutes.
+cuda:
+	@PATH="$$PATH:$(CURDIR)/.venv/test/bin" $(PYTHON) cpp_ext/cuda/report.py --build build/cuda --page docs/gpu_kernels.md
 
 CPP_SOURCES := $(wildcard cpp_ext/include/ev/*.h cpp_ext/src/*/*.h cpp_ext/src/*/*.cpp cpp_ext/tests/*.h cpp_ext/tests/*.cpp cpp_ext/fuzz/*.h cpp_ext/fuzz/*.cpp \
 	cpp_ext/cuda/*.h cpp_ext/cuda/*.cpp cpp_ext/cuda/*/*.h cpp_ext/cuda/*/*.cpp cpp_ext/cuda/*/*.cu tests/ops/*.cpp)

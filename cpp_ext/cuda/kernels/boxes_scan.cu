@@ -28,33 +28,45 @@ struct HitSink {
 
 template <class T>
 struct ScanDense {
-    EV_BODY static void scan(const BoxFinderRule& rule, const OutputView<T>& output, std::int64_t anchor,
-                             const HitSink<T>& sink) {
-        const DenseRule& dense = rule.dense;
-        const bool with_objectness = dense.objectness >= 0;
-        const float objectness = with_objectness ? to_float(output.at(anchor, dense.objectness)) : 1.0F;
-        if (!(objectness > dense.confidence) && with_objectness) return;
-        const bool weighs_first = with_objectness && dense.product_decides;
+    /// Every class above the confidence.
+    EV_BODY static void add_all(const DenseRule& dense, const OutputView<T>& output, std::int64_t anchor,
+                                float objectness, const HitSink<T>& sink) {
+        for (std::int32_t id = 0; id < dense.num_classes; ++id) {
+            const float score = to_float(output.at(anchor, dense.first_class + id)) * objectness;
+            if (score > dense.confidence) sink.add(anchor, id, score, anchor * dense.num_classes + id);
+        }
+    }
+
+    /// The best class. Without an objectness it is 1, and a product with it the score itself.
+    EV_BODY static void add_best(const DenseRule& dense, const OutputView<T>& output, std::int64_t anchor,
+                                 float objectness, const HitSink<T>& sink) {
+        const float weight = dense.product_decides ? objectness : 1.0F;
         float best = -std::numeric_limits<float>::infinity();
         std::int32_t best_id = 0;
         for (std::int32_t id = 0; id < dense.num_classes; ++id) {
-            const float score = to_float(output.at(anchor, dense.first_class + id));
-            const float product = with_objectness ? score * objectness : score;
-            if (dense.multi_label) {
-                if (product > dense.confidence) {
-                    sink.add(anchor, id, product, anchor * dense.num_classes + id);
-                }
-                continue;
-            }
-            const float deciding = weighs_first ? product : score;
-            if (deciding > best) {
-                best = deciding;
+            const float score = to_float(output.at(anchor, dense.first_class + id)) * weight;
+            if (score > best) {
+                best = score;
                 best_id = id;
             }
         }
-        if (dense.multi_label) return;
-        const float score = with_objectness && !weighs_first ? best * objectness : best;
+        const float score = dense.product_decides ? best : best * objectness;
         if (score > dense.confidence) sink.add(anchor, best_id, score, anchor * dense.num_classes + best_id);
+    }
+
+    EV_BODY static void scan(const BoxFinderRule& rule, const OutputView<T>& output, std::int64_t anchor,
+                             const HitSink<T>& sink) {
+        const DenseRule& dense = rule.dense;
+        float objectness = 1.0F;
+        if (dense.objectness >= 0) {
+            objectness = to_float(output.at(anchor, dense.objectness));
+            if (!(objectness > dense.confidence)) return;
+        }
+        if (dense.multi_label) {
+            add_all(dense, output, anchor, objectness, sink);
+        } else {
+            add_best(dense, output, anchor, objectness, sink);
+        }
     }
 };
 
