@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 __all__ = ["draw_ratios", "draw_sweep"]
@@ -17,7 +18,8 @@ _COLORS = {
     "scores": "#8c564b",
 }
 _OURS, _PEER = "#1f77b4", "#ff7f0e"
-_STYLES = {"square": "-", "16:9": "--", "odd": ":"}
+# Strips are of all shapes: no line leads from one to the next.
+_STYLES = {"square": ".-", "16:9": ".--", "odd": ".:", "strip": "x"}
 
 
 @contextmanager
@@ -59,29 +61,49 @@ def draw_ratios(cases: Sequence[dict[str, Any]], path: Path) -> None:
 
 
 def draw_sweep(lines: Sequence[dict[str, Any]], path: Path) -> None:
-    """A panel a kind of resize: nanoseconds a pixel against the image's pixels, ours and the fastest peer's."""
-    columns = 2
+    """A panel a kind of work: nanoseconds a pixel against the image's pixels, ours and the fastest peer's."""
+    columns = 3
     rows = -(-len(lines) // columns)
-    with _figure(path, figsize=(9, 2.9 * rows), nrows=rows, ncols=columns, squeeze=False) as (figure, grid):
+    with _figure(path, figsize=(12, 2.5 * rows + 0.8), nrows=rows, ncols=columns, squeeze=False) as (
+        figure,
+        grid,
+    ):
         panels = grid.ravel()
         for axes, line in zip(panels, lines, strict=False):
             for shape, style in _STYLES.items():
                 points = [point for point in line["points"] if point["shape"] == shape]
                 if points:
                     _draw_line(axes, points, shape, style)
-            axes.set_title(line["what"], fontsize=9)
-            axes.set_xscale("log")
-            axes.set_yscale("log")
-            axes.grid(alpha=0.3)
+            axes.set_title("\n".join(wrap(line["what"], 48)), fontsize=8)
+            _scale_panel(axes)
         for axes in panels[len(lines) :]:
             axes.set_visible(False)
-        panels[0].legend(fontsize=7)
+        labels = {
+            label: line
+            for axes in panels
+            for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
+        }
+        figure.legend(labels.values(), labels, loc="outside upper center", ncols=len(labels) // 2, fontsize=8)
         figure.supxlabel("megapixels of the image")
         figure.supylabel("ns a pixel, of the image or the result, whichever has more")
+
+
+def _scale_panel(axes: Any) -> None:
+    """Logarithmic, with plain numbers at 1, 2 and 5 upwards, and at powers of 10 rightwards."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    for axis, steps in ((axes.xaxis, (1.0,)), (axes.yaxis, (1.0, 2.0, 5.0))):
+        axis.set_major_locator(LogLocator(subs=steps, numticks=12))
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter("{x:g}")
+    axes.tick_params(labelsize=7)
+    axes.grid(alpha=0.3)
 
 
 def _draw_line(axes: Any, points: Sequence[dict[str, Any]], shape: str, style: str) -> None:
     x = [point["width"] * point["height"] / 1e6 for point in points]
     for name, key, color in (("edgevision", "ours_us", _OURS), ("fastest peer", "peer_us", _PEER)):
         y = [point[key] * 1e3 / point["pixels"] for point in points]
-        axes.plot(x, y, style, color=color, marker=".", markersize=4, linewidth=1.2, label=f"{name}, {shape}")
+        axes.plot(x, y, style, color=color, markersize=4, linewidth=1.2, label=f"{name}, {shape}")

@@ -20,7 +20,7 @@ def _pictures() -> tuple[np.ndarray, ...]:
     return tuple(np.ascontiguousarray(picture[..., ::-1]) for picture in rgb)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=32)  # the sizes of a sweep: 0.2 GB
 def photograph(height: int, width: int) -> np.ndarray:
     """Photographs side by side at about their own resolution: uint8 (height, width, 3) BGR, read-only."""
     rows, columns = max(1, round(height / 427)), max(1, round(width / 640))

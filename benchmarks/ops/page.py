@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from report import name_run
+from sweep_line import TIE, find_slower
 
 __all__ = ["page_markdown", "write_page"]
 
@@ -24,30 +26,39 @@ hand. Before a row is timed, every contender's result is compared with ours; the
   that a processor's cache holds can beat it.
 """
 
+_SWEEP = f"""## Every size
+
+Made by `benchmarks/ops/sweep.py`: the same work from 64x64 to 8K, on one thread, beside the fastest peer. A step in a curve
+would be a size that falls off the fast path. Of work that moves bytes and computes nothing, ours counts as slower where
+it takes more than {TIE:.0%} longer, of other work where it takes longer at all.
+"""
+
 
 def write_page(
-    path: Path, found: dict[str, Any], chart: Path | None, sweep: dict[str, Any] | None, sweep_chart: Path
+    path: Path, found: dict[str, Any], chart: Path | None, sweeps: Mapping[Path, dict[str, Any]]
 ) -> None:
-    """The page, with links to the charts relative to it."""
-    links = [os.path.relpath(one, path.parent) if one else None for one in (chart, sweep_chart)]
-    path.write_text(page_markdown(found, links[0], sweep, links[1]), encoding="ascii")
+    """The page, with links to the charts relative to it. sweeps: the sweep's figures by their chart."""
+    link = os.path.relpath(chart, path.parent) if chart else None
+    links = {os.path.relpath(one, path.parent): sweep for one, sweep in sweeps.items()}
+    path.write_text(page_markdown(found, link, links), encoding="ascii")
 
 
 def page_markdown(
     found: dict[str, Any],
     chart: str | None = None,
-    sweep: dict[str, Any] | None = None,
-    sweep_chart: str | None = None,
+    sweeps: Mapping[str, dict[str, Any]] | None = None,
 ) -> str:
-    """The page: the machine, a table for each run, the sweep, every contender."""
+    """The page: the machine, a table for each run, the sweeps by their charts, every contender."""
     runs = found["runs"]
     lines = [_HEAD, *_machine(found), ""]
     if chart:
         lines += [f"![How many times faster than the fastest peer]({chart})", ""]
     for run in runs:
         lines += _run_table(run, runs[0])
-    if sweep is not None:
-        lines += _sweep(sweep, sweep_chart)
+    if sweeps:
+        lines += [_SWEEP]
+        for link, sweep in sweeps.items():
+            lines += _sweep(sweep, link)
     for run in runs:
         lines += _contenders(run)
     return "\n".join(lines) + "\n"
@@ -119,20 +130,17 @@ def _ms(microseconds: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}" if value >= 0.1 else f"{value:.4f}"
 
 
-def _sweep(sweep: dict[str, Any], chart: str | None) -> list[str]:
-    from sweep import SLOWER, find_slower
-
+def _sweep(sweep: dict[str, Any], chart: str) -> list[str]:
     slower = find_slower(sweep["lines"])
-    count = sum(len(line["points"]) for line in sweep["lines"])
-    lines = ["## Every size", ""]
-    if chart:
-        lines += [f"![Nanoseconds a pixel from 64x64 to 8K]({chart})", ""]
-    lines.append(
-        f"Made by `benchmarks/ops/sweep.py`: {count} points, {sweep['isa']}, one thread. Ours counts as slower "
-        f"where it takes more than {SLOWER:g} times as long."
+    points = [point for line in sweep["lines"] for point in line["points"]]
+    least, middle = min(point["ratio"] for point in points), median(point["ratio"] for point in points)
+    sentence = (
+        f"{len(sweep['lines'])} kinds of work, {len(points)} points; ratios from {least:.2f}, half of them above "
+        f"{middle:.2f}. "
     )
-    found = [f"- {one}" for one in slower] or ["", "Nowhere slower."]
-    return [*lines, *found, ""]
+    sentence += "Ours is slower at:" if slower else "Ours is nowhere slower."
+    lines = [f"### {sweep['isa']}", "", f"![Nanoseconds a pixel from 64x64 to 8K]({chart})", "", sentence, ""]
+    return [*lines, *(f"- {one}" for one in slower), *([""] if slower else [])]
 
 
 def _contenders(run: dict[str, Any]) -> list[str]:

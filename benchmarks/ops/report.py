@@ -59,8 +59,10 @@ def _us(value: float) -> str:
 
 
 def write_json(path: Path, found: dict[str, Any]) -> None:
-    """All figures, floats to six digits, so that a file of them can be read."""
-    path.write_text(json.dumps(_rounded(found), indent=1) + "\n", encoding="ascii")
+    """All figures, floats to six digits, so that a file of them can be read. Whole or not at all."""
+    partial = path.with_name(f"{path.name}.part")
+    partial.write_text(json.dumps(_rounded(found), indent=1) + "\n", encoding="ascii")
+    partial.replace(path)
 
 
 def _rounded(value: Any) -> Any:

@@ -5,8 +5,8 @@
 
 Without --json, --page and --chart it writes benchmarks/ops/figures.json, docs/ops_benchmark.md and
 docs/ops_benchmark.svg, unless only some rows were asked for: then nothing is written that was not named. --redraw
-measures nothing and makes page and chart again from the figures there are. The page shows the sweep over image
-sizes too, where sweep.py has left its figures.
+measures nothing and makes page and chart again from the figures there are. The page shows the sweep over sizes too,
+of each instruction set of which sweep.py has left figures.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import json
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import boxes
 import color
@@ -26,8 +27,7 @@ from chart import draw_ratios
 from command import Families, add_options, measure
 from page import write_page
 from report import write_json
-from sweep import CHART as SWEEP_CHART
-from sweep import FIGURES as SWEEP_FIGURES
+from sweep import chart_of
 
 __all__ = ["FAMILIES"]
 
@@ -59,6 +59,11 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _read(figures: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(figures.read_text(encoding="ascii"))
+    return found
+
+
 def main() -> None:
     """Measure or read, print, write."""
     options = parse_arguments()
@@ -67,7 +72,7 @@ def main() -> None:
     page = options.page or (PAGE if everything else None)
     chart = options.chart or (CHART if everything else None)
     if options.redraw:
-        found = json.loads(figures.read_text(encoding="ascii"))
+        found = _read(figures)
     else:
         chosen = {name: FAMILIES[name] for name in options.family or FAMILIES}
         found = measure(chosen, options, show=partial(print, flush=True))
@@ -76,8 +81,9 @@ def main() -> None:
     if chart:
         draw_ratios(found["runs"][0]["cases"], chart)
     if page:
-        sweep = json.loads(SWEEP_FIGURES.read_text(encoding="ascii")) if SWEEP_FIGURES.is_file() else None
-        write_page(page, found, chart, sweep, SWEEP_CHART)
+        write_page(
+            page, found, chart, {chart_of(one): _read(one) for one in sorted(HERE.glob("sweep*.json"))}
+        )
     for path in (figures, chart, page):
         if path:
             print(f"{'read' if options.redraw and path == figures else 'wrote'} {path}", file=sys.stderr)
