@@ -41,7 +41,7 @@ class Replay:
 def by_hand(model: ev.Model, frame: np.ndarray) -> ev.Detections:
     """The three stages, with nothing around them."""
     task, session = model._task, model.session
-    placements = task.prepare([frame], session.input_buffer, 1)
+    placements = task.preparation.write([frame], session.input_buffer, 1)
     return task.finish(session.run(), placements, model.options)[0]
 
 

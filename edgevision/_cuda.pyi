@@ -78,7 +78,7 @@ def set_device(device: int) -> None:
     """This thread's device from now on."""
 
 class DeviceArray:
-    """C-contiguous elements in a DeviceBuffer, which they keep alive."""
+    """C-contiguous elements of the device, whose owner they keep alive."""
 
     @property
     def pointer(self) -> int: ...
@@ -132,6 +132,17 @@ class HostBuffer:
 
     def array(self, shape: Sequence[int], dtype: str = 'float32', offset: int = 0) -> numpy.ndarray:
         """A writable NumPy array of the elements at `offset` bytes."""
+
+class Lent:
+    """Another library's memory, lent until this goes."""
+
+def view_memory(pointer: int, shape: Sequence[int], dtype: str, owner: object) -> DeviceArray:
+    """The elements at an address of the device, which `owner` keeps alive."""
+
+def read_dlpack(capsule: object) -> tuple[int, tuple[int, ...], tuple[int, ...], Lent]:
+    """
+    Pointer, shape and strides in bytes of the uint8 array that a DLPack capsule lends, on this thread's device, and what keeps it.
+    """
 
 def copy_async(destination: int, source: int, nbytes: int, stream: Stream) -> None:
     """
@@ -260,10 +271,22 @@ class BoxFinder:
         """float32: the further channels as they are."""
 
     @property
+    def hits(self) -> numpy.ndarray:
+        """
+        int32 (batch,): how many were above the confidence; beyond max_candidates the worst took no part.
+        """
+
+    @property
     def counts_pointer(self) -> int: ...
 
     @property
     def boxes_pointer(self) -> int: ...
+
+    @property
+    def scores_pointer(self) -> int: ...
+
+    @property
+    def class_ids_pointer(self) -> int: ...
 
     @property
     def extra_pointer(self) -> int: ...

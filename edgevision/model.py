@@ -146,7 +146,7 @@ class Model:
         preprocess = inference = postprocess = 0
         for chunk in _chunks(images, self._batch or self._chunk):
             start = perf_counter_ns()
-            placements = task.prepare(chunk, session.input_buffer, self._batch)
+            placements = task.preparation.write(chunk, session.input_buffer, self._batch)
             prepared = perf_counter_ns()
             outputs = session.run()
             inferred = perf_counter_ns()

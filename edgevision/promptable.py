@@ -89,7 +89,7 @@ class PromptableModel:
         check_image(image, "image")
         self._placement = None
         start = perf_counter_ns()
-        placement = self._task.prepare(image, self.encoder.input_buffer)
+        placement = self._task.preparation.write([image], self.encoder.input_buffer, 1)[0]
         prepared = perf_counter_ns()
         outputs = self.encoder.run()
         inferred = perf_counter_ns()

@@ -49,7 +49,8 @@ struct DetectionArrays {
     float* boxes;
     float* scores;
     std::int32_t* class_ids;
-    float* extra;  // BoxRule::num_extra columns
+    float* extra;        // BoxRule::num_extra columns
+    std::int32_t* hits;  // may be null: how many passed the confidence, whether or not they took part
 };
 
 /// Bytes of workspace, aligned to 256.

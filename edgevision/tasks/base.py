@@ -11,11 +11,9 @@ from edgevision.geometry import Placement
 from edgevision.results import Result
 from edgevision.spec import ModelSpec
 from edgevision.tasks.options import RunOptions
+from edgevision.tasks.preparation import ImagePreparation
 
-__all__ = ["Buffers", "Task", "TaskFactory"]
-
-Buffers: TypeAlias = Callable[[str, tuple[int, ...]], NDArray[Any]]
-"""(input name, shape) -> the session's own array, to be written in place."""
+__all__ = ["Task", "TaskFactory"]
 
 
 class Task(Protocol):
@@ -24,14 +22,10 @@ class Task(Protocol):
     name: str
     options: frozenset[str]
     """Names of the RunOptions that `finish` reads."""
-
-    def prepare(self, images: Sequence[NDArray[Any]], buffers: Buffers, batch: int | None) -> list[Placement]:
-        """Write the images into the network's inputs; where each of them lies there.
-
-        images: uint8 arrays as ops.image takes them.
-        batch:  rows of the tensor when it is fixed (unused rows keep what they hold); None: one row an image.
-        """
-        ...
+    reads: tuple[str, ...]
+    """Names of the outputs that `finish` reads."""
+    preparation: ImagePreparation
+    """Writes images into the network's input."""
 
     def finish(
         self, outputs: Mapping[str, NDArray[Any]], placements: Sequence[Placement], options: RunOptions

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from edgevision.geometry import Placement
 from edgevision.ops.boxes import Candidates
+from edgevision.ops.instance_masks import MaskCrops
 from edgevision.results import Result
 from edgevision.spec import ModelSpec
-from edgevision.tasks.base import Buffers
 from edgevision.tasks.boxes import Find
 from edgevision.tasks.options import RunOptions
 from edgevision.tasks.outputs import select_outputs
@@ -31,25 +31,30 @@ class BoxTask(ABC):
     ) -> None:
         """tensors: how many outputs the decoder reads. Raises SpecError when the network lacks one."""
         self._find = find
-        self._outputs = select_outputs(spec, outputs, tensors)
+        self.reads = select_outputs(spec, outputs, tensors)
         self._labels = spec.labels
-        self._preparation = ImagePreparation(spec.inputs[0], frame_format)
-
-    def prepare(self, images: Sequence[NDArray[Any]], buffers: Buffers, batch: int | None) -> list[Placement]:
-        """See Task."""
-        return self._preparation.write(images, buffers, batch)
+        self.preparation = ImagePreparation(spec.inputs[0], frame_format)
 
     def finish(
         self, outputs: Mapping[str, NDArray[Any]], placements: Sequence[Placement], options: RunOptions
     ) -> list[Result]:
         """See Task."""
-        tensors = [outputs[name] for name in self._outputs]
+        tensors = [outputs[name] for name in self.reads]
         results: list[Result] = []
         for index, placement in enumerate(placements):
             rows = [tensor[index] for tensor in tensors]
-            results.append(self._result(self._find(rows, placement, options), rows, placement))
+            found = self._find(rows, placement, options)
+            results.append(self.make_result(found, placement, self._assemble(found, rows, placement)))
         return results
 
     @abstractmethod
-    def _result(self, found: Candidates, rows: Sequence[NDArray[Any]], placement: Placement) -> Result:
-        """The result of one image, from what was found in its rows of the outputs."""
+    def make_result(self, found: Candidates, placement: Placement, crops: MaskCrops | None = None) -> Result:
+        """The result of one image, from what was found in it: boxes in its pixels, `extra` as the network gives it.
+
+        crops: the objects' masks, where the task has such.
+        """
+
+    def _assemble(
+        self, found: Candidates, rows: Sequence[NDArray[Any]], placement: Placement
+    ) -> MaskCrops | None:
+        return None

@@ -13,7 +13,6 @@ from edgevision.geometry import Placement
 from edgevision.ops.scores import sigmoid, softmax
 from edgevision.results import Classification, Result
 from edgevision.spec import ModelSpec, decoder_params
-from edgevision.tasks.base import Buffers
 from edgevision.tasks.options import RunOptions
 from edgevision.tasks.outputs import select_outputs
 from edgevision.tasks.preparation import ImagePreparation
@@ -40,19 +39,15 @@ class ClassifyTask:
 
     def __init__(self, spec: ModelSpec, outputs: Sequence[str], frame_format: str) -> None:
         self._labels = spec.labels
-        self._scores = select_outputs(spec, outputs, 1)[0]
+        self.reads = select_outputs(spec, outputs, 1)
         self._activate = _ACTIVATIONS[str(decoder_params(spec.decoder)["activation"])]
-        self._preparation = ImagePreparation(spec.inputs[0], frame_format)
-
-    def prepare(self, images: Sequence[NDArray[Any]], buffers: Buffers, batch: int | None) -> list[Placement]:
-        """See Task."""
-        return self._preparation.write(images, buffers, batch)
+        self.preparation = ImagePreparation(spec.inputs[0], frame_format)
 
     def finish(
         self, outputs: Mapping[str, NDArray[Any]], placements: Sequence[Placement], options: RunOptions
     ) -> list[Result]:
         """See Task."""
-        scores = outputs[self._scores].astype(np.float32, copy=False)
+        scores = outputs[self.reads[0]].astype(np.float32, copy=False)
         scores = scores.reshape(len(scores), -1)
         if self._labels and scores.shape[1] != len(self._labels):
             raise SpecError(

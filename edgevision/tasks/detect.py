@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
-from numpy.typing import NDArray
 
 from edgevision.geometry import Placement
 from edgevision.ops.boxes import Candidates
+from edgevision.ops.instance_masks import MaskCrops
 from edgevision.results import Detections
 from edgevision.spec import ModelSpec
 from edgevision.tasks.box_task import BoxTask
@@ -26,5 +24,8 @@ class DetectTask(BoxTask):
         tensors = 2 if spec.decoder.name == "detr" else 1
         super().__init__(spec, outputs, frame_format, find=open_finder(spec), tensors=tensors)
 
-    def _result(self, found: Candidates, rows: Sequence[NDArray[Any]], placement: Placement) -> Detections:
+    def make_result(
+        self, found: Candidates, placement: Placement, crops: MaskCrops | None = None
+    ) -> Detections:
+        """See BoxTask."""
         return Detections(found.boxes, found.scores, found.class_ids, placement.image_hw, self._labels)

@@ -12,7 +12,6 @@ from edgevision.errors import SpecError
 from edgevision.geometry import Placement
 from edgevision.results import Embedding, Result
 from edgevision.spec import ModelSpec, decoder_params
-from edgevision.tasks.base import Buffers
 from edgevision.tasks.options import RunOptions
 from edgevision.tasks.outputs import select_outputs
 from edgevision.tasks.preparation import ImagePreparation
@@ -35,22 +34,18 @@ class EmbedTask:
     options: frozenset[str] = frozenset()
 
     def __init__(self, spec: ModelSpec, outputs: Sequence[str], frame_format: str) -> None:
-        self._output = select_outputs(spec, outputs, 1)[0]
+        self.reads = select_outputs(spec, outputs, 1)
         self._normalize = bool(decoder_params(spec.decoder)["normalize"])
-        self._preparation = ImagePreparation(spec.inputs[0], frame_format)
-
-    def prepare(self, images: Sequence[NDArray[Any]], buffers: Buffers, batch: int | None) -> list[Placement]:
-        """See Task."""
-        return self._preparation.write(images, buffers, batch)
+        self.preparation = ImagePreparation(spec.inputs[0], frame_format)
 
     def finish(
         self, outputs: Mapping[str, NDArray[Any]], placements: Sequence[Placement], options: RunOptions
     ) -> list[Result]:
         """See Task."""
-        tensor = outputs[self._output]
+        tensor = outputs[self.reads[0]]
         if tensor.ndim != 2:
             raise SpecError(
-                f"decoder 'embedding' reads a tensor (B, D), and {self._output!r} is {tensor.shape}; name the right "
+                f"decoder 'embedding' reads a tensor (B, D), and {self.reads[0]!r} is {tensor.shape}; name the right "
                 f"output in the spec's decoder.outputs"
             )
         # A copy in any case: the network's next run may write over its outputs.

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edgevision.geometry import Placement
 from edgevision.ops.boxes import Candidates
-from edgevision.ops.instance_masks import assemble_masks
+from edgevision.ops.instance_masks import MaskCrops, assemble_masks
 from edgevision.results import Detections, Masks
 from edgevision.spec import ModelSpec, decoder_params
 from edgevision.tasks.box_task import BoxTask
@@ -34,11 +34,11 @@ class InstancesTask(BoxTask):
         self._crop = str(params["mask_crop"])
         self._keypoints = KeypointReader(params, first=self._masks) if params["keypoints"] else None
 
-    def _result(self, found: Candidates, rows: Sequence[NDArray[Any]], placement: Placement) -> Detections:
-        crops = assemble_masks(
-            found.extra[:, : self._masks], rows[1], found.boxes, placement, crop=self._crop
-        )
-        masks = Masks(placement.image_hw, *crops)
+    def make_result(
+        self, found: Candidates, placement: Placement, crops: MaskCrops | None = None
+    ) -> Detections:
+        """See BoxTask."""
+        masks = Masks.empty(placement.image_hw) if crops is None else Masks(placement.image_hw, *crops)
         result = Detections(
             found.boxes,
             found.scores,
@@ -50,3 +50,6 @@ class InstancesTask(BoxTask):
         )
         filled = masks.area > 0
         return result if filled.all() else result[filled]
+
+    def _assemble(self, found: Candidates, rows: Sequence[NDArray[Any]], placement: Placement) -> MaskCrops:
+        return assemble_masks(found.extra[:, : self._masks], rows[1], found.boxes, placement, crop=self._crop)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.geometry import Placement
 from edgevision.ops import boxes as ops
+from edgevision.ops.instance_masks import MaskCrops
 from edgevision.results import OrientedDetections
 from edgevision.spec import ModelSpec, decoder_params, extra_channels
 from edgevision.tasks.box_task import BoxTask
@@ -30,9 +30,10 @@ class OrientedTask(BoxTask):
         find = _make_yolo(params, len(spec.labels)) if dense else _find_selected
         super().__init__(spec, outputs, frame_format, find=find)
 
-    def _result(
-        self, found: ops.Candidates, rows: Sequence[NDArray[Any]], placement: Placement
+    def make_result(
+        self, found: ops.Candidates, placement: Placement, crops: MaskCrops | None = None
     ) -> OrientedDetections:
+        """See BoxTask."""
         return OrientedDetections(
             found.boxes, found.scores, found.class_ids, placement.image_hw, self._labels
         )

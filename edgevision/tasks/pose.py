@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
-from numpy.typing import NDArray
 
 from edgevision.geometry import Placement
 from edgevision.ops.boxes import Candidates
+from edgevision.ops.instance_masks import MaskCrops
 from edgevision.results import Detections
 from edgevision.spec import ModelSpec, decoder_params
 from edgevision.tasks.box_task import BoxTask
@@ -27,7 +25,10 @@ class PoseTask(BoxTask):
         super().__init__(spec, outputs, frame_format, find=open_finder(spec))
         self._keypoints = KeypointReader(decoder_params(spec.decoder))
 
-    def _result(self, found: Candidates, rows: Sequence[NDArray[Any]], placement: Placement) -> Detections:
+    def make_result(
+        self, found: Candidates, placement: Placement, crops: MaskCrops | None = None
+    ) -> Detections:
+        """See BoxTask."""
         return Detections(
             found.boxes,
             found.scores,

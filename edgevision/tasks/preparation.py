@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
 
@@ -11,9 +11,11 @@ from edgevision.errors import InputError
 from edgevision.geometry import Placement, place_image
 from edgevision.ops.image import PixelMap, image_to_tensor
 from edgevision.spec import ImageInput
-from edgevision.tasks.base import Buffers
 
-__all__ = ["FRAME_FORMATS", "ImagePreparation"]
+__all__ = ["FRAME_FORMATS", "Buffers", "ImagePreparation"]
+
+Buffers: TypeAlias = Callable[[str, tuple[int, ...]], NDArray[Any]]
+"""(input name, shape) -> the session's own array, to be written in place."""
 
 FRAME_FORMATS = ("bgr", "rgb")
 """Channel orders of colour frames; a fourth channel is alpha and is dropped; two dimensions are grey."""
@@ -23,15 +25,19 @@ _CACHED_SIZES = 64
 
 
 class ImagePreparation:
-    """Writes frames into a session's buffer. Placements are computed once for each size of frame."""
+    """Writes frames into a session's buffer. Placements are computed once for each size of frame.
+
+    pixels:  how pixels become elements of the tensor.
+    sources: channels of a frame -> what ops.image calls it.
+    """
 
     def __init__(self, spec: ImageInput, frame_format: str = "bgr") -> None:
         if frame_format not in FRAME_FORMATS:
             raise InputError(f"unknown frame_format {frame_format!r}; accepted: {', '.join(FRAME_FORMATS)}")
         self.spec = spec
-        self._formats = {2: "gray", 1: "gray", 3: frame_format, 4: frame_format + "a"}
         self._channels = 1 if spec.color == "gray" else 3
-        self._pixels = PixelMap(
+        self.sources = {1: "gray", 3: frame_format, 4: frame_format + "a"}
+        self.pixels = PixelMap(
             color=spec.color,
             filter=spec.filter,
             pad_value=spec.pad_value,
@@ -43,25 +49,36 @@ class ImagePreparation:
         self._placements: dict[tuple[int, int, bool], Placement] = {}
 
     def write(self, images: Sequence[NDArray[Any]], buffers: Buffers, batch: int | None) -> list[Placement]:
-        """The placement of each image, once all are written into the input named by the spec."""
+        """The placement of each image, once all are written into the input named by the spec.
+
+        images: uint8 arrays as ops.image takes them.
+        batch:  rows of the tensor when it is fixed (unused rows keep what they hold); None: one row an image.
+        """
+        placements, shape = self.place([image.shape[:2] for image in images], batch)
+        tensor = buffers(self.spec.name, shape)
+        for image, placement, row in zip(images, placements, tensor, strict=False):
+            channels = 1 if image.ndim == 2 else image.shape[2]
+            image_to_tensor(image, placement, row, source=self.sources[channels], pixels=self.pixels)
+        return placements
+
+    def place(
+        self, sizes_hw: Sequence[tuple[int, ...]], batch: int | None
+    ) -> tuple[list[Placement], tuple[int, int, int, int]]:
+        """Where images of these sizes lie in the tensor, and its shape."""
         # A canvas may shrink to the frame only where every image of the batch shrinks alike.
-        sizes = {image.shape[:2] for image in images}
-        placements = [self._place(image, shrink=len(sizes) == 1) for image in images]
+        shrink = len(set(sizes_hw)) == 1
+        placements = [self._place(height, width, shrink) for height, width in sizes_hw]
         height, width = placements[0].canvas_hw
-        rows = len(images) if batch is None else batch
+        rows = len(sizes_hw) if batch is None else batch
         shape = (
             (rows, self._channels, height, width)
             if self.spec.layout == "nchw"
             else (rows, height, width, self._channels)
         )
-        tensor = buffers(self.spec.name, shape)
-        for image, placement, row in zip(images, placements, tensor, strict=False):
-            channels = 2 if image.ndim == 2 else image.shape[2]
-            image_to_tensor(image, placement, row, source=self._formats[channels], pixels=self._pixels)
-        return placements
+        return placements, shape
 
-    def _place(self, image: NDArray[Any], shrink: bool) -> Placement:
-        key = (image.shape[0], image.shape[1], shrink)
+    def _place(self, height: int, width: int, shrink: bool) -> Placement:
+        key = (height, width, shrink)
         placement = self._placements.get(key)
         if placement is None:
             placement = place_image(

@@ -13,9 +13,8 @@ from edgevision.geometry import Placement
 from edgevision.ops.masks import upsample_masks
 from edgevision.results import PromptMasks
 from edgevision.spec import ModelSpec, TensorInfo, decoder_params
-from edgevision.tasks.base import Buffers
 from edgevision.tasks.outputs import select_outputs
-from edgevision.tasks.preparation import ImagePreparation
+from edgevision.tasks.preparation import Buffers, ImagePreparation
 from edgevision.tasks.prompts import Prompt, layout_points
 
 __all__ = ["PromptableTask"]
@@ -52,11 +51,7 @@ class PromptableTask:
         self._single_first: bool = params["single_first"]
         self._pad_boxes: bool = params["pad_boxes"]
         self._via_canvas: bool = params["via_canvas"]
-        self._preparation = ImagePreparation(spec.inputs[0], frame_format)
-
-    def prepare(self, image: NDArray[Any], buffers: Buffers) -> Placement:
-        """Write the image into the encoder's input; where it lies there. image: as ops.image takes it."""
-        return self._preparation.write([image], buffers, 1)[0]
+        self.preparation = ImagePreparation(spec.inputs[0], frame_format)
 
     def embed(self, outputs: Mapping[str, NDArray[Any]], buffers: Buffers) -> dict[str, NDArray[Any]]:
         """The decoder's own input buffers, once what the encoder made of the image is copied into them."""

@@ -13,7 +13,6 @@ from edgevision.geometry import Placement
 from edgevision.ops.masks import label_map_to_image, upsample_argmax
 from edgevision.results import Result, Segmentation
 from edgevision.spec import ModelSpec
-from edgevision.tasks.base import Buffers
 from edgevision.tasks.options import RunOptions
 from edgevision.tasks.outputs import select_outputs
 from edgevision.tasks.preparation import ImagePreparation
@@ -29,27 +28,23 @@ class SemanticTask:
 
     def __init__(self, spec: ModelSpec, outputs: Sequence[str], frame_format: str) -> None:
         self._labels = spec.labels
-        self._output = select_outputs(spec, outputs, 1)[0]
+        self.reads = select_outputs(spec, outputs, 1)
         self._has_logits = spec.decoder.name == "class_logits"
-        self._preparation = ImagePreparation(spec.inputs[0], frame_format)
-
-    def prepare(self, images: Sequence[NDArray[Any]], buffers: Buffers, batch: int | None) -> list[Placement]:
-        """See Task."""
-        return self._preparation.write(images, buffers, batch)
+        self.preparation = ImagePreparation(spec.inputs[0], frame_format)
 
     def finish(
         self, outputs: Mapping[str, NDArray[Any]], placements: Sequence[Placement], options: RunOptions
     ) -> list[Result]:
         """See Task."""
         del options  # a label map has nothing to drop
-        maps = outputs[self._output]
+        maps = outputs[self.reads[0]]
         rank = 4 if self._has_logits else 3
         if not self._has_logits and maps.ndim == 4 and maps.shape[1] == 1:
             maps = maps[:, 0]
         if maps.ndim != rank:
             wanted = "(B, C, h, w) class logits" if self._has_logits else "a (B, h, w) label map"
             raise SpecError(
-                f"output {self._output!r} must be {wanted}, got {maps.shape}; correct the spec's decoder"
+                f"output {self.reads[0]!r} must be {wanted}, got {maps.shape}; correct the spec's decoder"
             )
         return [
             Segmentation(self._label_map(row, placement), placement.image_hw, self._labels)

@@ -13,7 +13,6 @@ from edgevision.errors import SpecError
 from edgevision.geometry import Placement
 from edgevision.results import Result
 from edgevision.spec import Decoder, ModelSpec, decoder_params
-from edgevision.tasks.base import Buffers
 from edgevision.tasks.classify import ClassifyTask
 from edgevision.tasks.embed import normalize_rows
 from edgevision.tasks.options import RunOptions
@@ -54,24 +53,21 @@ class ZeroShotTask:
     ) -> None:
         """spec: zero_shot_spec of `embedder`. texts: float32 (N, D), each of length 1, one a label."""
         params = decoder_params(embedder.decoder)
-        self._output = select_outputs(embedder, outputs, 1)[0]
+        self.reads = select_outputs(embedder, outputs, 1)
         self._bias = cast(float, params["logit_bias"])
         self._weights = np.asarray(texts.T * cast(float, params["logit_scale"]), dtype=np.float32, order="C")
-        self._classify = ClassifyTask(spec, [self._output], frame_format)
-
-    def prepare(self, images: Sequence[NDArray[Any]], buffers: Buffers, batch: int | None) -> list[Placement]:
-        """See Task."""
-        return self._classify.prepare(images, buffers, batch)
+        self._classify = ClassifyTask(spec, self.reads, frame_format)
+        self.preparation = self._classify.preparation
 
     def finish(
         self, outputs: Mapping[str, NDArray[Any]], placements: Sequence[Placement], options: RunOptions
     ) -> list[Result]:
         """See Task."""
-        vectors = outputs[self._output][: len(placements)].astype(np.float32)
+        vectors = outputs[self.reads[0]][: len(placements)].astype(np.float32)
         if vectors.ndim != 2 or vectors.shape[1] != len(self._weights):
             raise SpecError(
                 f"the image network gives embeddings {vectors.shape[1:]} and the text network those of "
                 f"{len(self._weights)}: they are not of one model"
             )
         logits = normalize_rows(vectors) @ self._weights + self._bias
-        return self._classify.finish({self._output: logits}, placements, options)
+        return self._classify.finish({self.reads[0]: logits}, placements, options)

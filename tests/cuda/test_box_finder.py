@@ -70,6 +70,9 @@ def test_yolo_outputs_give_the_cpus_detections(cuda: ModuleType, dtype: str, opt
             outputs[index], placement, num_classes=6, confidence=0.25, iou=0.5, max_detections=100, max_candidates=4096,
             **options,
         )  # fmt: skip
+        decoding = {name: options[name] for name in ("multi_label", "classes") if name in options}
+        candidates = ops.decode_yolo(outputs[index], num_classes=6, confidence=0.25, **decoding)
+        assert finder.hits[index] == len(candidates)
         assert len(expected) > 5
         assert_found(finder, index, expected)
 

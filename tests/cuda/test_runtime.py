@@ -56,6 +56,45 @@ def test_dlpack_lends_the_buffers_own_memory(emulated_cuda: ModuleType) -> None:
     assert (lent.shape, lent.dtype, lent.ctypes.data) == ((4, 4), np.int32, array.pointer)
 
 
+def test_any_memory_of_the_device_can_be_viewed(cuda: ModuleType) -> None:
+    buffer = cuda.DeviceBuffer(64)
+    array = cuda.view_memory(buffer.pointer + 16, [3, 4], "float32", buffer)
+    pointer = buffer.pointer
+    del buffer
+    gc.collect()  # the array is the buffer's only owner
+    assert (array.pointer, array.shape, array.dtype) == (pointer + 16, (3, 4), "float32")
+    with pytest.raises(ValueError, match="unknown dtype"):
+        cuda.view_memory(pointer, [1], "float64", array)
+
+
+def test_a_dlpack_capsule_tells_where_its_array_lies(cuda: ModuleType) -> None:
+    array = cuda.DeviceBuffer(64).array([2, 3, 4], "uint8", 8)
+    pointer, shape, strides, lent = cuda.read_dlpack(array.__dlpack__())
+    assert (pointer, shape, strides) == (array.pointer, (2, 3, 4), (12, 4, 1))
+    del array
+    gc.collect()
+    assert lent is not None  # and keeps the buffer, which the sanitizers would see being written to
+    cuda.fill_async(pointer, 0, 24, cuda.Stream())
+    with pytest.raises(ValueError, match="must be uint8"):
+        cuda.read_dlpack(cuda.DeviceBuffer(64).array([4], "float32").__dlpack__())
+    with pytest.raises(TypeError):
+        cuda.read_dlpack(np.zeros(3, np.float32).tobytes())
+
+
+def test_dlpack_keeps_the_strides_of_a_view(emulated_cuda: ModuleType) -> None:
+    image = np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3)
+    pointer, shape, strides, _ = emulated_cuda.read_dlpack(image[1::2, 2:, ::-1].__dlpack__())
+    assert (shape, strides) == ((2, 5, 3), (42, 3, -1))
+    assert pointer == image[1, 2, 2:].ctypes.data
+
+
+def test_the_processors_memory_is_no_devices(cuda: ModuleType) -> None:
+    if cuda.emulated:
+        pytest.skip("the emulation's device is the processor")
+    with pytest.raises(ValueError, match="not a CUDA device's"):
+        cuda.read_dlpack(np.zeros(4, np.uint8).__dlpack__())
+
+
 @pytest.mark.parametrize(
     ("shape", "dtype", "offset", "message"),
     [

@@ -24,7 +24,7 @@ def task_of(normalize: bool = False, outputs: tuple[str, ...] = ()) -> EmbedTask
 
 def run(task: EmbedTask, outputs: dict[str, np.ndarray]) -> list:
     tensor = np.zeros((3, 3, 4, 4), np.float32)
-    placements = task.prepare(FRAMES, lambda name, shape: tensor, 3)
+    placements = task.preparation.write(FRAMES, lambda name, shape: tensor, 3)
     return task.finish(outputs, placements, RunOptions())
 
 

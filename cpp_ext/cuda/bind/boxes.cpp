@@ -72,6 +72,7 @@ class Results {
         pieces.scores = arena.take<float>(rows);
         pieces.class_ids = arena.take<std::int32_t>(rows);
         pieces.extra = arena.take<float>(rows * static_cast<std::size_t>(rule.boxes.num_extra));
+        pieces.hits = arena.take<std::int32_t>(batch);
         if (arrays != nullptr) *arrays = pieces;
         return arena.used();
     }
@@ -298,10 +299,19 @@ void bind_boxes(nb::module_& module) {
                 return view(self, finder.on_host().extra, {finder.batch(), finder.rows(), finder.extras()});
             },
             nb::sig("def extra(self) -> numpy.ndarray"), "float32: the further channels as they are.")
+        .def_prop_ro(
+            "hits", [of](Self self) { return view(self, of(self).on_host().hits, {of(self).batch()}); },
+            nb::sig("def hits(self) -> numpy.ndarray"),
+            "int32 (batch,): how many were above the confidence; beyond max_candidates the worst took no "
+            "part.")
         .def_prop_ro("counts_pointer",
                      [](const BoxFinder& self) { return as_address(self.on_device().counts); })
         .def_prop_ro("boxes_pointer",
                      [](const BoxFinder& self) { return as_address(self.on_device().boxes); })
+        .def_prop_ro("scores_pointer",
+                     [](const BoxFinder& self) { return as_address(self.on_device().scores); })
+        .def_prop_ro("class_ids_pointer",
+                     [](const BoxFinder& self) { return as_address(self.on_device().class_ids); })
         .def_prop_ro("extra_pointer",
                      [](const BoxFinder& self) { return as_address(self.on_device().extra); });
 }

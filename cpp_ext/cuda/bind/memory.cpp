@@ -57,6 +57,11 @@ nb::dlpack::dtype dlpack_type(const Kind& kind) {
     return {static_cast<std::uint8_t>(kind.code), static_cast<std::uint8_t>(8 * kind.bytes), 1};
 }
 
+/// Another library's memory, lent until this goes.
+struct Lent {
+    nb::ndarray<nb::ro> array;
+};
+
 /// C-contiguous elements in a device buffer, which lives as long as any of its arrays.
 struct DeviceArray {
     void* data;
@@ -96,6 +101,30 @@ struct DeviceArray {
     }
 };
 
+/// Elements at any address, which `owner` keeps alive.
+DeviceArray view_memory(std::uint64_t pointer, const Shape& shape, const std::string& dtype,
+                        const nb::object& owner) {
+    return {as_pointer(pointer), shape, &find_kind(dtype), owner};
+}
+
+/// What a DLPack capsule lends: pointer, shape, bytes from element to element along each axis, and what keeps
+/// the memory alive.
+nb::tuple read_dlpack(const nb::capsule& capsule) {
+    const auto array = nb::cast<nb::ndarray<nb::ro>>(capsule);
+    require(array.dtype() == nb::dtype<std::uint8_t>(), "the array must be uint8");
+    const int type = array.device_type();
+    const bool reachable = type == nb::device::cuda::value || type == nb::device::cuda_managed::value;
+    require(reachable || (emulated && type == nb::device::cpu::value), "the array is not a CUDA device's");
+    require(array.device_id() == DeviceArray::device_id(), "the array is another device's");
+    nb::list shape, strides;
+    for (std::size_t i = 0; i < array.ndim(); ++i) {
+        shape.append(array.shape(i));
+        strides.append(array.stride(i));
+    }
+    return nb::make_tuple(as_address(array.data()), nb::tuple(shape), nb::tuple(strides),
+                          nb::cast(Lent{array}));
+}
+
 DeviceArray device_array(nb::handle_t<DeviceMemory> self, const Shape& shape, const std::string& dtype,
                          std::size_t offset) {
     const auto& memory = *nb::inst_ptr<DeviceMemory>(self);
@@ -120,7 +149,7 @@ void copy(std::uint64_t destination, std::uint64_t source, std::size_t nbytes, c
 
 void bind_memory(nb::module_& module) {
     nb::class_<DeviceArray>(module, "DeviceArray",
-                            "C-contiguous elements in a DeviceBuffer, which they keep alive.")
+                            "C-contiguous elements of the device, whose owner they keep alive.")
         .def_prop_ro("pointer", [](const DeviceArray& self) { return as_address(self.data); })
         .def_prop_ro("nbytes", &DeviceArray::nbytes)
         .def_prop_ro("shape", &DeviceArray::shape_tuple, nb::sig("def shape(self) -> tuple[int, ...]"))
@@ -153,6 +182,14 @@ void bind_memory(nb::module_& module) {
              nb::sig("def array(self, shape: Sequence[int], dtype: str = 'float32', offset: int = 0) -> "
                      "numpy.ndarray"),
              "A writable NumPy array of the elements at `offset` bytes.");
+    nb::class_<Lent>(module, "Lent", "Another library's memory, lent until this goes.");
+    module.def("view_memory", &view_memory, "pointer"_a, "shape"_a, "dtype"_a, "owner"_a,
+               "The elements at an address of the device, which `owner` keeps alive.");
+    module.def(
+        "read_dlpack", &read_dlpack, "capsule"_a,
+        nb::sig("def read_dlpack(capsule: object) -> tuple[int, tuple[int, ...], tuple[int, ...], Lent]"),
+        "Pointer, shape and strides in bytes of the uint8 array that a DLPack capsule lends, on this "
+        "thread's device, and what keeps it.");
     module.def("copy_async", &copy, "destination"_a, "source"_a, "nbytes"_a, "stream"_a,
                "Copy between any two kinds of memory; in the stream's order where the processor's side is "
                "pinned.");

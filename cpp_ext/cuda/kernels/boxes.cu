@@ -185,6 +185,7 @@ void launch_find_boxes(const BoxFinderRule& rule, const BoxTensors& tensors, int
                        void* memory, const DetectionArrays& out, Stream stream) {
     if (batch == 0) return;
     BoxWorkspace workspace(rule, tensors, batch, memory);
+    if (out.hits != nullptr) workspace.hit_counts = out.hits;
     // Without suppression the candidates are the detections.
     if (!rule.suppress) workspace.candidates.counts = out.counts;
     fill_async(workspace.hit_counts, 0, static_cast<std::size_t>(batch) * sizeof(std::int32_t), stream);

@@ -52,6 +52,7 @@ ev::Half as_element(float value) {
 struct Found {
     std::vector<float> boxes, scores, extra;
     std::vector<std::int32_t> class_ids;
+    std::int32_t hits = 0;
 };
 
 /// A detector's output of a batch, and what is asked of it. Scores are coarse, so that many are equal; some
@@ -195,6 +196,7 @@ struct Case {
             view(tensors.boxes, image), rule.boxes, hits.data(), hits.size(),
             ev::CandidateArrays{found_boxes.data(), found_scores.data(), ids.data(), found_extra.data()});
         Found found;
+        found.hits = static_cast<std::int32_t>(count);
         for (const std::int64_t i : choose(found_boxes, found_scores, ids, count)) {
             const auto at = static_cast<std::size_t>(i);
             const float* box = found_boxes.data() + at * width;
@@ -260,15 +262,17 @@ void check_case(Random& random, BoxScan scan, int kind) {
     std::vector<float> scores(rows);
     std::vector<std::int32_t> class_ids(rows);
     std::vector<float> extra(rows * extras);
+    std::vector<std::int32_t> hits(counts);
     void* workspace = ev::cuda::allocate(ev::cuda::box_workspace_size(made.rule, made.tensors, made.batch));
-    ev::cuda::launch_find_boxes(made.rule, made.tensors, made.batch, made.maps.data(), workspace,
-                                {counts.data(), boxes.data(), scores.data(), class_ids.data(), extra.data()},
-                                nullptr);
+    ev::cuda::launch_find_boxes(
+        made.rule, made.tensors, made.batch, made.maps.data(), workspace,
+        {counts.data(), boxes.data(), scores.data(), class_ids.data(), extra.data(), hits.data()}, nullptr);
     for (int image = 0; image < made.batch; ++image) {
         const Found expected = made.on_the_cpu(image);
         const auto first = static_cast<std::size_t>(image * made.rule.max_detections);
         const auto count = expected.scores.size();
         CHECK(counts[static_cast<std::size_t>(image)] == static_cast<std::int32_t>(count));
+        CHECK(hits[static_cast<std::size_t>(image)] == expected.hits);
         CHECK(same_bits(expected.boxes, boxes.data() + first * width));
         CHECK(same_bits(expected.scores, scores.data() + first));
         CHECK(same_bits(expected.extra, extra.data() + first * extras));
