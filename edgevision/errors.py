@@ -14,6 +14,7 @@ __all__ = [
     "InputError",
     "MissingDependencyError",
     "ModelFileError",
+    "OutOfMemoryError",
     "RandomWeightsWarning",
     "SpecError",
 ]
@@ -37,6 +38,10 @@ class SpecError(EdgeVisionError, ValueError):
 
 class BackendError(EdgeVisionError, RuntimeError):
     """A runtime refused the model or failed while running it."""
+
+
+class OutOfMemoryError(BackendError, MemoryError):
+    """A tensor takes more memory than there is, of the processor or of the GPU."""
 
 
 class EngineMismatchError(BackendError):

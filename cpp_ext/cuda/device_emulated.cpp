@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <functional>
+#include <limits>
 #include <new>
 #include <utility>
 #include <vector>
@@ -59,6 +60,7 @@ void add(Stream stream, const char* kind, std::function<void()> work) {
 
 void* allocate_aligned(std::size_t size) {
     constexpr std::size_t alignment = 256;
+    if (size > std::numeric_limits<std::size_t>::max() - alignment) throw Error("allocate: out of memory");
     void* memory = std::aligned_alloc(alignment, (size + alignment) / alignment * alignment);
     if (memory == nullptr) throw Error("allocate: out of memory");
     std::memset(memory, 0xa5, size);

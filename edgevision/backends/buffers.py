@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.backends.base import TensorInfo
-from edgevision.errors import BackendError, InputError
+from edgevision.errors import InputError, OutOfMemoryError
 
 __all__ = ["Dim", "InputBuffers", "allocate", "derive_shape"]
 
@@ -22,7 +22,7 @@ Dim: TypeAlias = "int | tuple[str, int] | None"
 
 
 def allocate(shape: Sequence[int], dtype: str, name: str) -> NDArray[Any]:
-    """Zeros of this shape and type, C-contiguous, 64-byte aligned; raises BackendError when memory does not suffice.
+    """Zeros of this shape and type, C-contiguous, 64-byte aligned; raises OutOfMemoryError when it does not suffice.
 
     name: the tensor, for the message.
     """
@@ -34,7 +34,7 @@ def allocate(shape: Sequence[int], dtype: str, name: str) -> NDArray[Any]:
         raw = np.zeros(size + _ALIGNMENT, np.uint8)
     except (MemoryError, ValueError, OverflowError) as error:
         # ValueError, OverflowError: more bytes than an address can count.
-        raise BackendError(
+        raise OutOfMemoryError(
             f"not enough memory for {name!r} at shape {tuple(shape)} ({size / 2**30:.3g} GiB of {dtype}); "
             "use a smaller input or batch"
         ) from error

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.errors import BackendError
+from edgevision.errors import BackendError, InputError, OutOfMemoryError
 
 __all__ = ["Cuda", "CudaMemory", "Graph", "Stream", "TensorMemory", "choose_mapped", "load_cuda"]
 
@@ -122,19 +122,21 @@ class CudaMemory:
         self._stream = stream
 
     def allocate(self, shape: Sequence[int], dtype: str, name: str) -> TensorMemory:
-        """Zeros on the processor's side; what the GPU's side holds is not said. Raises BackendError without memory.
+        """Zeros on the processor's side; what the GPU's side holds is not said.
 
         name: the tensor, for the message.
+        Raises OutOfMemoryError when there is not as much, InputError for a negative length.
         """
         kind = np.dtype(dtype)
-        nbytes = math.prod(shape) * kind.itemsize
+        if any(length < 0 for length in shape):
+            raise InputError(f"the shape of {name!r} must have no negative length, got {tuple(shape)}")
+        nbytes = math.prod(shape) * kind.itemsize  # Python's integers: no length overflows
         try:
             host = self._cuda.HostBuffer(max(1, nbytes), self.mapped)
             device = host if self.mapped else self._cuda.DeviceBuffer(max(1, nbytes))
             address = host.device_pointer if self.mapped else device.pointer
-        except (RuntimeError, MemoryError, OverflowError, TypeError, ValueError) as error:
-            # The last three: more bytes than an address can count, in nanobind's words.
-            raise BackendError(
+        except (RuntimeError, MemoryError) as error:
+            raise OutOfMemoryError(
                 f"not enough memory for {name!r} at shape {tuple(shape)} ({nbytes / 2**30:.3g} GiB of {dtype}, "
                 f"{'mapped' if self.mapped else 'pinned and on the GPU'}): {error}; use a smaller input or batch"
             ) from error

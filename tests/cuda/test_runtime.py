@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from functools import partial
 from types import ModuleType
 
 import numpy as np
@@ -112,6 +113,47 @@ def test_arrays_lie_inside_their_buffer(
     for buffer in (cuda.DeviceBuffer(64), cuda.HostBuffer(64)):
         with pytest.raises(ValueError, match=message):
             buffer.array(shape, dtype, offset)
+
+
+@pytest.mark.parametrize("kind", ["device", "pinned", "mapped"])
+@pytest.mark.parametrize(
+    ("nbytes", "error", "message"),
+    [
+        (
+            2**63,
+            MemoryError,
+            "a buffer of 9223372036854775808 bytes is more than any memory; at most 2**63 - 1",
+        ),
+        (
+            2**64,
+            MemoryError,
+            "a buffer of 18446744073709551616 bytes is more than any memory; at most 2**63 - 1",
+        ),
+        (0, ValueError, "nbytes must be 1 or more, got 0"),
+        (-1, ValueError, "nbytes must be 1 or more, got -1"),
+        (-(2**70), ValueError, f"nbytes must be 1 or more, got {-(2**70)}"),
+    ],
+)
+def test_a_buffer_of_no_possible_size_is_told_in_one_line(
+    cuda: ModuleType, kind: str, nbytes: int, error: type[Exception], message: str
+) -> None:
+    make = cuda.DeviceBuffer if kind == "device" else partial(cuda.HostBuffer, mapped=kind == "mapped")
+    with pytest.raises(error) as caught:
+        make(nbytes)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("nbytes", [2**63 - 1, 2**62])
+def test_more_memory_than_there_is_is_cudas_error(cuda: ModuleType, nbytes: int) -> None:
+    for make in (cuda.DeviceBuffer, cuda.HostBuffer):
+        with pytest.raises(cuda.CudaError, match="out of memory"):
+            make(nbytes)
+
+
+def test_a_buffers_size_is_any_whole_number(cuda: ModuleType) -> None:
+    assert cuda.DeviceBuffer(np.int64(64)).nbytes == cuda.HostBuffer(nbytes=np.uint8(64)).nbytes == 64
+    with pytest.raises(TypeError, match="'float' object cannot be interpreted as an integer"):
+        cuda.DeviceBuffer(64.0)
 
 
 def test_only_mapped_buffers_are_the_devices_too(cuda: ModuleType) -> None:

@@ -82,6 +82,10 @@ class FakeCuda(ModuleType):
 
 
 def _aligned(nbytes: int) -> np.ndarray:
+    if nbytes < 1:
+        raise ValueError(f"nbytes must be 1 or more, got {nbytes}")
+    if nbytes >= 1 << 63:
+        raise MemoryError(f"a buffer of {nbytes} bytes is more than any memory; at most 2**63 - 1")
     if nbytes > 1 << 40:
         raise CudaError(f"cudaMalloc of {nbytes} bytes: cudaErrorMemoryAllocation: out of memory")
     raw = np.empty(nbytes + ALIGNMENT, np.uint8)

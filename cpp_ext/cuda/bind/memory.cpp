@@ -38,6 +38,25 @@ const Kind& find_kind(const std::string& dtype) {
     throw nb::value_error(message.c_str());
 }
 
+/// A buffer's size out of any Python integer. Raises ValueError below 1, MemoryError for more than an address
+/// counts.
+std::size_t count_bytes(const nb::handle& nbytes) {
+    const auto number = nb::steal(PyNumber_Index(nbytes.ptr()));
+    if (!number.is_valid()) nb::raise_python_error();
+    int overflow = 0;
+    const long long count = PyLong_AsLongLongAndOverflow(number.ptr(), &overflow);
+    if (overflow > 0) {
+        PyErr_Format(PyExc_MemoryError, "a buffer of %S bytes is more than any memory; at most 2**63 - 1",
+                     number.ptr());
+        nb::raise_python_error();
+    }
+    if (overflow < 0 || count < 1) {
+        PyErr_Format(PyExc_ValueError, "nbytes must be 1 or more, got %S", number.ptr());
+        nb::raise_python_error();
+    }
+    return static_cast<std::size_t>(count);
+}
+
 using Shape = std::vector<std::size_t>;
 
 /// Where an array of `shape` begins in a buffer of `size` bytes, after checking that it lies inside.
@@ -160,7 +179,12 @@ void bind_memory(nb::module_& module) {
         .def("__dlpack_device__", &DeviceArray::dlpack_device,
              nb::sig("def __dlpack_device__(self) -> tuple[int, int]"));
     nb::class_<DeviceMemory>(module, "DeviceBuffer", "Bytes on the device, aligned to 256.")
-        .def(nb::init<std::size_t>(), "nbytes"_a)
+        .def(
+            "__init__",
+            [](DeviceMemory* self, const nb::handle& nbytes) {
+                new (self) DeviceMemory(count_bytes(nbytes));
+            },
+            "nbytes"_a, nb::sig("def __init__(self, nbytes: int) -> None"))
         .def_prop_ro("pointer", [](const DeviceMemory& self) { return as_address(self.get()); })
         .def_prop_ro("nbytes", &DeviceMemory::size)
         .def("array", &device_array, "shape"_a, "dtype"_a = "float32", "offset"_a = 0,
@@ -168,7 +192,14 @@ void bind_memory(nb::module_& module) {
     nb::class_<HostMemory>(module, "HostBuffer",
                            "Pinned bytes of the processor. `mapped`: kernels can use them at device_pointer. "
                            "`write_combined`: fast for the device to read, very slow for the processor.")
-        .def(nb::init<std::size_t, bool, bool>(), "nbytes"_a, "mapped"_a = false, "write_combined"_a = false)
+        .def(
+            "__init__",
+            [](HostMemory* self, const nb::handle& nbytes, bool mapped, bool write_combined) {
+                new (self) HostMemory(count_bytes(nbytes), mapped, write_combined);
+            },
+            "nbytes"_a, "mapped"_a = false, "write_combined"_a = false,
+            nb::sig("def __init__(self, nbytes: int, mapped: bool = False, write_combined: bool = False) -> "
+                    "None"))
         .def_prop_ro("pointer", [](const HostMemory& self) { return as_address(self.get()); })
         .def_prop_ro(
             "device_pointer",
