@@ -24,7 +24,6 @@ class OutputAllocator:
         self._memory = memory
         self._info = info
         self._held: TensorMemory | None = None
-        self._kept: list[TensorMemory] = []
         self._shape: tuple[int, ...] = ()
         self._result: NDArray[Any] | None = None
         self._error: BaseException | None = None
@@ -33,9 +32,8 @@ class OutputAllocator:
         """The address of at least so many bytes; 0 when there is no memory, which ends the run."""
         if self._held is None or self._held.array.nbytes < max(1, size):
             try:
-                # What is held now may still be written to by what is on the stream.
-                if self._held is not None:
-                    self._kept.append(self._held)
+                # What was held goes, as TensorRT allows ("can be freed as well", IOutputAllocator): a run is waited
+                # for, its copies too, before the next one asks.
                 self._held = self._memory.allocate((max(1, size),), "uint8", self._info.name)
             except EdgeVisionError as error:  # TensorRT's own code lies between here and the caller
                 self._error = error
@@ -54,7 +52,6 @@ class OutputAllocator:
 
     def download(self, memory: CudaMemory) -> None:
         """Puts the copy of the last run's output on the stream, where there is one to make."""
-        self._kept.clear()
         if self._held is not None:
             memory.download(self._filled(self._held))
 

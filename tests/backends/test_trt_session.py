@@ -243,6 +243,19 @@ def test_an_output_of_unforeseeable_shape_leaves_no_graph(machine: Machine) -> N
     assert "capture" not in machine.cuda.counts
 
 
+def test_an_output_that_grows_gives_its_smaller_memory_back(machine: Machine) -> None:
+    session = machine.open(tiny.nonzero())
+    sizes = []
+    for count in (1, 100, 4000, 10):
+        x = np.zeros((1000, 4), np.float32)
+        x.ravel()[:count] = 1
+        assert np.array_equal(session.run({"x": x})["y"], np.array(np.nonzero(x)))
+        gc.collect()
+        sizes.append(sorted(machine.cuda.regions.values()))
+    kept = [x.nbytes, x.nbytes]  # of the input and of the output whose shape is known
+    assert sizes == [sorted([*kept, 2 * 8 * most]) for most in (1, 100, 4000, 4000)]
+
+
 # Profiles
 
 
