@@ -6,8 +6,10 @@ warning on stderr, and answers one of another version with a number of its magic
 
 from __future__ import annotations
 
+import platform
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import PathLike, fspath
 from typing import Any
 
@@ -15,7 +17,7 @@ from edgevision.backends.gpu import Gpu
 from edgevision.errors import EngineMismatchError
 from edgevision.spec import EngineKey
 
-__all__ = ["TITLES", "Target", "check_fit", "find_differences"]
+__all__ = ["TITLES", "Target", "check_fit", "describe_gpu", "find_differences", "name_platform"]
 
 TITLES = {"tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT-RTX"}
 """`EngineKey.backend` -> the name in prose."""
@@ -23,14 +25,25 @@ TITLES = {"tensorrt": "TensorRT", "tensorrt_rtx": "TensorRT-RTX"}
 _JETSONS = ("7.2", "8.7", "10.1", "11.0")
 """Xavier, Orin and Thor. TensorRT's developer guide excepts JetPack from hardware compatibility."""
 
+_PROCESSORS = {"amd64": "x86_64", "arm64": "aarch64"}
+"""What Windows and macOS call them -> what Linux does."""
+
+
+def name_platform() -> str:
+    """System and processor as `EngineKey.platform` has them: "linux-x86_64", "linux-aarch64", "windows-x86_64"."""
+    machine = platform.machine().lower()
+    system = "windows" if sys.platform == "win32" else sys.platform
+    return f"{system}-{_PROCESSORS.get(machine, machine)}"
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What an engine is to run on: the runtime's module ("tensorrt", "tensorrt_rtx"), its version, the GPU."""
+    """What an engine is to run on: the runtime's module ("tensorrt", "tensorrt_rtx"), its version, GPU and platform."""
 
     module: str
     version: str
     gpu: Gpu
+    platform: str = field(default_factory=name_platform)
 
     def __str__(self) -> str:
         return f"{TITLES[self.module]} {self.version} on {describe_gpu(self.gpu)}"
@@ -57,6 +70,7 @@ def find_differences(
         return (f"it was built by {built}, here is {TITLES[target.module]} {target.version}",)
     return (
         *_version_differences(key, target),
+        *_platform_differences(key, target),
         *_gpu_differences(key, target.gpu),
         *_option_differences(key, options or {}),
     )
@@ -77,6 +91,14 @@ def _version_differences(key: EngineKey, target: Target) -> tuple[str, ...]:
         return ()
     what = "it is version-compatible, but" if key.options.get("version_compatible") is True else "it"
     return (f"{what} was built by {TITLES[key.backend]} {key.backend_version}, here is {target.version}",)
+
+
+def _platform_differences(key: EngineKey, target: Target) -> tuple[str, ...]:
+    """TensorRT's plans are of one platform, whatever else they are compatible with (developer guide); those of
+    TensorRT-RTX run on Linux and Windows alike (its product page)."""
+    if key.backend == "tensorrt_rtx" or key.platform in ("", target.platform):
+        return ()
+    return (f"it was built on {key.platform}, here is {target.platform}",)
 
 
 def _gpu_differences(key: EngineKey, gpu: Gpu) -> tuple[str, ...]:

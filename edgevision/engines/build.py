@@ -12,6 +12,7 @@ from time import perf_counter
 from types import ModuleType
 from typing import TypeVar
 
+from edgevision.backends.engine_fit import name_platform
 from edgevision.backends.gpu import Gpu, find_gpu
 from edgevision.engines.builders import Builder, choose_builder, load_builder
 from edgevision.engines.monitor import BuildMonitor, ProgressFn
@@ -108,6 +109,7 @@ def build_engine(
         gpu_name=gpu.name if gpu else "",
         compute_capability=capabilities_text(chosen) if chosen else (gpu.compute_capability if gpu else ""),
         multiprocessors=gpu.multiprocessors if gpu else 0,
+        platform=name_platform(),
         precision=source.precision,
         options=key_options(options, plan.ranges),
     )

@@ -48,6 +48,7 @@ def cache_path(onnx: Path, builder: Builder, target: Target, options: BuildOptio
         "backend": builder.module,
         "version": target.version,
         "gpu": dataclasses.astuple(target.gpu),
+        "platform": target.platform,
         "options": {
             one.name: str(getattr(options, one.name))
             for one in dataclasses.fields(options)

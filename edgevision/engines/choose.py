@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgevision.backends.engine_fit import Target, check_fit
+from edgevision.backends.engine_fit import Target, check_fit, describe_gpu
 from edgevision.backends.gpu import explain_no_gpu, find_gpu
 from edgevision.backends.trt_engine import gpu_index, import_tensorrt
 from edgevision.engines.build import key_options
@@ -100,11 +100,16 @@ def choose_engine(
 
 def _check_first(index: int, builder: Builder) -> None:
     """TensorRT builds on the current GPU, which is the first."""
-    if not builder.ahead and index and find_gpu(index=0) != find_gpu(index=index):
-        raise BackendError(
-            f"{builder.title} builds on the first GPU, and GPU {index} is another; make it the first: "
-            f"CUDA_VISIBLE_DEVICES={index}, with device='cuda'"
-        )
+    first, wanted = find_gpu(index=0), find_gpu(index=index)
+    if builder.ahead or first is None or wanted is None or first == wanted:
+        return
+    # What is visible already is counted anew: of "2,3", GPU 1 is the one that the system calls 3.
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    number = visible[index].strip() if index < len(visible) else str(index)
+    raise BackendError(
+        f"{builder.title} builds on the first GPU, {describe_gpu(first)}, and GPU {index} is another, "
+        f"{describe_gpu(wanted)}; make it the first: CUDA_VISIBLE_DEVICES={number}, with device='cuda'"
+    )
 
 
 def _find_onnx(

@@ -56,6 +56,8 @@ class EngineKey:
     """"8.7", say; for an engine built ahead of time for several, "8.0 8.6 8.9"."""
     multiprocessors: int = 0
     """Of the GPU; 0: not built on one."""
+    platform: str = ""
+    """What it was built on: "linux-x86_64", "linux-aarch64", "windows-x86_64"; "": unknown."""
     precision: str = ""
     """"fp32", "fp16", "int8", ...: the ONNX file's."""
     options: Mapping[str, Option] = field(default_factory=dict, hash=False)
@@ -64,7 +66,7 @@ class EngineKey:
     def __post_init__(self) -> None:
         for name in ("backend", "backend_version"):
             checks.check_string(name, getattr(self, name), empty=False)
-        for name in ("gpu_name", "compute_capability", "precision"):
+        for name in ("gpu_name", "compute_capability", "platform", "precision"):
             checks.check_string(name, getattr(self, name))
         checks.check_int("multiprocessors", self.multiprocessors, 0, 1 << 20)
         if not isinstance(self.options, Mapping):
@@ -207,8 +209,8 @@ def _read_document(document: dict[str, Any], what: str) -> EngineHeader:
         check_keys("", document, _DOCUMENT_KEYS)
         if not isinstance(document["spec"], dict | None):
             fail("spec", "an object or null", document["spec"])
-        names = [one.name for one in dataclasses.fields(EngineKey)]
-        fields = check_keys("key", document["key"], names)
+        names = [one.name for one in dataclasses.fields(EngineKey) if one.name != "platform"]
+        fields = check_keys("key", document["key"], names, ["platform"])  # which earlier sidecars have not
         try:
             key = EngineKey(**fields)
         except SpecError as error:

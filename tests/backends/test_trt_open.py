@@ -82,6 +82,9 @@ def test_a_plan_with_code_of_its_own_is_run_where_allowed(machine: Machine) -> N
         pytest.param(
             {"multiprocessors": 30}, "it was built for 30 multiprocessors of .*, here are 28", id="part"
         ),
+        pytest.param(
+            {"platform": "solaris-sparc"}, "it was built on solaris-sparc, here is .*-", id="platform"
+        ),
         pytest.param({"gpu_name": "NVIDIA T4"}, "for the GPU 'NVIDIA T4', here is 'NVIDIA GeForce", id="GPU"),
         pytest.param({"compute_capability": "7.5"}, r"compute capability 7\.5\), here is", id="capability"),
         pytest.param(

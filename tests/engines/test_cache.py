@@ -70,6 +70,8 @@ def test_all_that_an_engine_depends_on_is_in_its_name(onnx: Path, tmp_path: Path
             (replace(RTX_3060, gpu=Gpu("NVIDIA GeForce RTX 3050", "8.6", 28)), PLAIN),
             (replace(RTX_3060, gpu=Gpu("NVIDIA GeForce RTX 3060", "8.9", 28)), PLAIN),
             (replace(RTX_3060, gpu=Gpu("NVIDIA GeForce RTX 3060", "8.6", 30)), PLAIN),
+            (replace(RTX_3060, platform="linux-aarch64"), PLAIN),
+            (replace(RTX_3060, platform="windows-x86_64"), PLAIN),
             (RTX_3060, BuildOptions(tf32=False)),
             (RTX_3060, BuildOptions(workspace=1 << 30)),
             (
@@ -78,7 +80,7 @@ def test_all_that_an_engine_depends_on_is_in_its_name(onnx: Path, tmp_path: Path
             ),
         ]
     }
-    assert len(names) == 8
+    assert len(names) == 10
     assert cache_path(onnx, BUILDERS["tensorrt"], RTX_3060, PLAIN).name not in names
     # Where the timing cache lies changes no engine.
     assert cache_path(onnx, RTX, RTX_3060, BuildOptions(timing_cache="x")).name in names

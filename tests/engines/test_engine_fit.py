@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from edgevision.backends.engine_fit import Target, check_fit, find_differences
+from edgevision.backends.engine_fit import Target, check_fit, find_differences, name_platform
 from edgevision.backends.gpu import Gpu
 from edgevision.errors import BackendError, EngineMismatchError
 from edgevision.spec import EngineKey
@@ -40,6 +40,13 @@ def options(key: EngineKey, **more: bool | int | str) -> EngineKey:
     return dataclasses.replace(key, options={**key.options, **more})
 
 
+HERE = "linux-aarch64"
+
+
+def platform(key: EngineKey, name: str) -> EngineKey:
+    return dataclasses.replace(key, platform=name)
+
+
 FITS = {
     "the same": (ON_ORIN, Target("tensorrt", "10.3.0", ORIN_NX)),
     "one version with the build's number": (ON_ORIN, Target("tensorrt", "10.3.0.30", ORIN_NX)),
@@ -51,6 +58,12 @@ FITS = {
     "ampere+ on Ada": (
         options(ON_3060, hardware_compatible="ampere+"),
         Target("tensorrt", "10.3.0", RTX_4090),
+    ),
+    "its platform": (platform(ON_ORIN, HERE), Target("tensorrt", "10.3.0", ORIN_NX, HERE)),
+    "a platform that nobody wrote down": (ON_ORIN, Target("tensorrt", "10.3.0", ORIN_NX, "windows-x86_64")),
+    "TensorRT-RTX from Windows on Linux": (
+        platform(AHEAD, "windows-x86_64"),
+        Target("tensorrt_rtx", "1.7.1.116", RTX_4090, "linux-x86_64"),
     ),
     "same-capability on another card": (
         options(ON_3060, hardware_compatible="same-capability"),
@@ -144,6 +157,16 @@ DIFFERS = {
             "(compute capability 8.9, 128 multiprocessors)"
         ],
     ),
+    "another platform": (
+        platform(ON_ORIN, "linux-aarch64"),
+        Target("tensorrt", "10.3.0", ORIN_NX, "linux-x86_64"),
+        ["it was built on linux-aarch64, here is linux-x86_64"],
+    ),
+    "another platform, version-compatible and ampere+": (
+        platform(options(ON_3060, version_compatible=True, hardware_compatible="ampere+"), "windows-x86_64"),
+        Target("tensorrt", "10.3.0", RTX_4090, "linux-x86_64"),
+        ["it was built on windows-x86_64, here is linux-x86_64"],
+    ),
     "version and GPU": (
         ON_ORIN,
         Target("tensorrt", "10.16.1", AGX_ORIN),
@@ -167,6 +190,25 @@ def test_what_differs_is_said(key: EngineKey, target: Target, said: list[str]) -
         f"the engine m.engine does not fit: {'; '.join(said)}; build it anew from its bundle or .onnx file: "
         "ev.load(MODEL, 'cuda', build=True), or edgevision build MODEL"
     )
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "name"),
+    [
+        ("linux", "x86_64", "linux-x86_64"),
+        ("linux", "aarch64", "linux-aarch64"),
+        ("win32", "AMD64", "windows-x86_64"),
+        ("win32", "ARM64", "windows-aarch64"),
+        ("darwin", "arm64", "darwin-aarch64"),
+    ],
+)
+def test_a_platform_has_one_name(
+    system: str, machine: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.platform", system)
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    assert name_platform() == name
+    assert Target("tensorrt", "10.3.0", ORIN_NX).platform == name
 
 
 def test_options_that_were_asked_for_must_be_those_of_the_build() -> None:

@@ -317,10 +317,16 @@ def test_tensorrt_builds_on_the_first_gpu_alone(
     gpus = [machine.gpu, RTX_3090]
     for module in ("backends.trt_engine", "engines.build", "engines.choose"):
         monkeypatch.setattr(f"edgevision.{module}.find_gpu", lambda driver=None, index=0: gpus[index])
-    with pytest.raises(
-        BackendError, match=r"builds on the first GPU, and GPU 1 is another; .*CUDA_VISIBLE_DEVICES=1"
-    ):
-        ev.load(bundle, "cuda:1", build=True)
+    for visible, number in (("", "1"), ("2, 3", "3"), ("GPU-7f3c,GPU-5ed3", "GPU-5ed3")):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        with pytest.raises(BackendError) as refused:
+            ev.load(bundle, "cuda:1", build=True)
+        assert str(refused.value) == (
+            "TensorRT builds on the first GPU, NVIDIA GeForce RTX 3060 (compute capability 8.6, 28 multiprocessors), "
+            "and GPU 1 is another, NVIDIA GeForce RTX 3090 (compute capability 8.6, 82 multiprocessors); make it the "
+            f"first: CUDA_VISIBLE_DEVICES={number}, with device='cuda'"
+        )
+    assert builds(machine) == 0
     gpus[1] = gpus[0]
     with ev.load(bundle, "cuda:1", build=True) as model:
         assert model.device == "cuda:1"

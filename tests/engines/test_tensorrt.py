@@ -12,6 +12,7 @@ import pytest
 from engine_networks import conv_relu
 from fake_tensorrt import CACHE_HEADER, GPU_ERROR, FakeTensorRT
 
+from edgevision.backends.engine_fit import name_platform
 from edgevision.backends.gpu import Gpu
 from edgevision.engines import BuildOptions, available_builders, build_engine
 from edgevision.errors import BackendError, InputError, ModelFileError
@@ -51,6 +52,7 @@ def test_an_engine_is_for_the_gpu_here(trt: FakeTensorRT, path: Path) -> None:
     assert key == built.key
     assert (key.backend, key.backend_version) == ("tensorrt", trt.__version__)
     assert (key.gpu_name, key.compute_capability, key.multiprocessors) == ("Orin (nvgpu)", "8.7", 8)
+    assert key.platform == name_platform()
     assert key.precision == "fp16"
     assert key.options == {
         "tf32": True,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import struct
@@ -63,6 +64,15 @@ def test_a_sidecar_is_read_back_equal_and_the_plan_stays_raw(path: Path) -> None
     assert (header.plan_offset, header.plan_size, header.metadata) == (0, len(PLAN), {})
     assert path.read_bytes() == PLAN
     assert load_spec(path) == load_spec(sidecar) == SPEC
+
+
+def test_a_platform_is_read_back_and_may_be_missing(path: Path) -> None:
+    sidecar = write_engine_sidecar(path, SPEC, dataclasses.replace(KEY, platform="linux-aarch64"))
+    assert read_engine_header(path).key.platform == "linux-aarch64"
+    document = json.loads(sidecar.read_text())
+    del document["key"]["platform"]
+    sidecar.write_text(json.dumps(document))
+    assert read_engine_header(path).key == KEY
 
 
 def test_the_networks_tensors_are_read_back(path: Path) -> None:
@@ -231,10 +241,12 @@ def test_a_key_takes_plain_values_only(fields: dict[str, Any], message: str) -> 
 def test_differences_say_why_an_engine_does_not_fit() -> None:
     here = EngineKey(backend="tensorrt", backend_version="10.16", gpu_name="Orin", compute_capability="8.7",
                      multiprocessors=16, precision="fp16", options=KEY.options)  # fmt: skip
+    here = dataclasses.replace(here, platform="linux-aarch64")
     assert KEY.differences(KEY) == ()
     assert KEY.differences(here) == (
         "backend_version: built with '10.3.0', here '10.16'",
         "multiprocessors: built with 8, here 16",
+        "platform: built with '', here 'linux-aarch64'",
     )
 
 
