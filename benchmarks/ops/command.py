@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 from case import Row
+from cold import make_eviction
+from entry import Figures, Run
 from harness import run_row
 from machine import describe_machine, measure_bandwidth, select_isa, set_threads
 from report import row_lines, table_head, write_json
@@ -26,7 +27,7 @@ def add_options(parser: argparse.ArgumentParser, rows: Sequence[Row]) -> None:
     listed = f"these rows alone; of {', '.join(names)}"
     parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=listed)
     parser.add_argument(
-        "--seconds", type=float, default=3.0, help="to time each row for (default: %(default)s)"
+        "--seconds", type=float, default=2.0, help="to time each row for (default: %(default)s)"
     )
     parser.add_argument(
         "--threads", type=int, nargs="+", default=[1], metavar="N", help="a run for each (default: 1)"
@@ -35,9 +36,7 @@ def add_options(parser: argparse.ArgumentParser, rows: Sequence[Row]) -> None:
     parser.add_argument("--isa", nargs="+", default=[None], metavar="NAME", help=help)
 
 
-def measure(
-    families: Families, options: argparse.Namespace, show: Callable[[str], None] = print
-) -> dict[str, Any]:
+def measure(families: Families, options: argparse.Namespace, show: Callable[[str], None] = print) -> Figures:
     """What the JSON holds: the machine, and for each instruction set and number of threads a run of the rows.
 
     options: what add_options adds. Shows each row as soon as it is done. Raises MismatchError where a contender
@@ -49,15 +48,20 @@ def measure(
         for row in rows
         if options.only is None or row.name in options.only
     ]
-    runs = []
+    runs: list[Run] = []
     for isa, threads in product(options.isa, options.threads):
-        run = {"isa": select_isa(isa), "threads": threads}
+        chosen_isa, eviction = select_isa(isa), make_eviction(threads)
         set_threads(threads)
-        run["bandwidth_gb_s"] = measure_bandwidth(threads)
+        run: Run = {
+            "isa": chosen_isa,
+            "threads": threads,
+            "bandwidth_gb_s": measure_bandwidth(threads),
+            "evicted_bytes": eviction.nbytes,
+            "cases": [],
+        }
         show(table_head(run))
-        run["cases"] = []
         for family, row in chosen:
-            case = run_row(row, options.seconds, run["bandwidth_gb_s"]["copy"])
+            case = run_row(row, options.seconds, run["bandwidth_gb_s"]["copy"], evict=eviction.call)
             run["cases"].append({"family": family, **case})
             show("\n".join(row_lines(case)))
         runs.append(run)

@@ -1,33 +1,46 @@
-"""Checks that everybody computes the same, then times them in turn."""
+"""Checks that everybody computes the same, then times them: all in turn, ours and the fastest alone, and cold."""
 
 from __future__ import annotations
 
-import gc
-import math
 import random
-import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from case import Call, Case, Row
+from entry import Cold, Entry, Other, Percentiles
+from timing import Samples, Skip, interleave
 from tolerance import MismatchError
 
 from edgevision.bench import percentile
 
-__all__ = ["OURS", "check", "interleave", "leave_out_slow", "run_row", "summarize"]
-
-Samples = dict[str, list[float]]
-Skip = Callable[[int, Samples], set[str]]
+__all__ = ["OURS", "WORTH_COLD_US", "Timings", "check", "leave_out_slow", "run_row", "summarize", "time_case"]
 
 OURS = "edgevision"
-_SAMPLE_US = 50.0
-"""A sample is of at least so long: several calls where one is shorter, as reading the clock takes 0.1 us."""
+WORTH_COLD_US = 20.0
+"""A call that takes less warm is not timed cold: what a network leaves of the interpreter would be most of it."""
+
 _SLOW = 4.0
 """Contenders so many times slower than the fastest peer are timed in every tenth round only."""
 _FEWEST = 7
 """Rounds that everybody is timed in."""
 _ROUNDS = 31
-"""Rounds that there are at least, however long they take."""
+"""Rounds of ours and the fastest peer that there are at least, however long they take."""
+
+# Of a row's seconds.
+_IN_TURN, _PAIR, _RIVAL, _COLD = 0.25, 0.4, 0.1, 0.25
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Samples of a row.
+
+    in_turn: of everybody, each of whom leaves the caches full of its own to the next. pairs: of ours and one other
+    alone, by the other's name. cold: of ours and the fastest peer out of memory, or None.
+    """
+
+    in_turn: Samples
+    pairs: dict[str, Samples]
+    cold: Samples | None
 
 
 def check(case: Case) -> dict[str, float]:
@@ -45,56 +58,10 @@ def check(case: Case) -> dict[str, float]:
     return found
 
 
-def interleave(
-    calls: dict[str, Call],
-    seconds: float,
-    rng: random.Random,
-    skip: Skip = lambda index, samples: set(),
-    rounds: int = _ROUNDS,
-    clock: Callable[[], int] = time.perf_counter_ns,
-) -> Samples:
-    """Microseconds a call, {name: one figure a round}: all in turn, in another order each round.
-
-    It lasts `seconds` and at least so many rounds. skip: names to leave out of a round, from its number and the
-    samples so far. clock: nanoseconds.
-    """
-    inner = {name: _calls_a_sample(call, clock) for name, call in calls.items()}
-    samples: Samples = {name: [] for name in calls}
-    order = list(calls)
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        start, index = clock(), 0
-        while index < rounds or clock() - start < seconds * 1e9:
-            left_out = skip(index, samples)
-            rng.shuffle(order)
-            for name in order:
-                if name not in left_out:
-                    samples[name].append(_sample(calls[name], inner[name], clock))
-            index += 1
-    finally:
-        if collecting:
-            gc.enable()
-    return samples
-
-
-def _sample(call: Call, count: int, clock: Callable[[], int]) -> float:
-    start = clock()
-    for _ in range(count):
-        call()
-    return (clock() - start) / count / 1e3
-
-
-def _calls_a_sample(call: Call, clock: Callable[[], int]) -> int:
-    """Warms up, and tells how many calls last long enough to be timed."""
-    shortest = min(_sample(call, 1, clock) for _ in range(3))
-    return max(1, math.ceil(_SAMPLE_US / max(shortest, 0.05)))
-
-
 def leave_out_slow(case: Case) -> Skip:
     """Leaves out, nine rounds of ten, what is far slower than the fastest peer: nobody will compare with it."""
     others = [other.name for other in case.others]
-    peers = [other.name for other in case.others if other.kind == "peer"]
+    peers = _peers(case)
 
     def skip(index: int, samples: Samples) -> set[str]:
         if index < _FEWEST or index % 10 == 0:
@@ -106,54 +73,99 @@ def leave_out_slow(case: Case) -> Skip:
 
 
 def run_row(
-    row: Row, seconds: float, copy_gb_s: float, *, rounds: int = _ROUNDS, small: bool = False
-) -> dict[str, Any]:
-    """The row's entry in the JSON: equality checked, everybody timed in turn for `seconds` or more."""
+    row: Row,
+    seconds: float,
+    copy_gb_s: float,
+    *,
+    rounds: int = _ROUNDS,
+    small: bool = False,
+    evict: Call | None = None,
+) -> Entry:
+    """The row's entry in the JSON: equality checked, then timed for `seconds` or more.
+
+    rounds: of ours and the fastest peer, at least. evict: empties the caches; None leaves the cold times out.
+    """
     case = row.make(small)
     distances = check(case)
+    return summarize(row, case, distances, time_case(case, row, seconds, rounds, evict), copy_gb_s)
+
+
+def time_case(case: Case, row: Row, seconds: float, rounds: int, evict: Call | None) -> Timings:
+    """All in turn, which shows who is fastest, then pairs. Of a single contender the pair is all there is."""
+    rng = random.Random(row.name)
     calls = {OURS: case.ours, **{other.name: other.call for other in case.others}}
-    samples = interleave(calls, seconds, random.Random(row.name), leave_out_slow(case), rounds)
-    return summarize(row, case, distances, samples, copy_gb_s)
+
+    def pair(name: str, share: float, rounds: int, evict: Call | None = None) -> Samples:
+        both = {OURS: calls[OURS], name: calls[name]}
+        return interleave(both, share * seconds, rng, rounds=rounds, evict=evict)
+
+    if len(case.others) == 1:
+        in_turn = pair(case.others[0].name, _IN_TURN + _PAIR, rounds)
+        fastest = case.others[0].name
+        pairs = {fastest: in_turn}
+    else:
+        fewer = min(rounds, 2 * _FEWEST)
+        in_turn = interleave(calls, _IN_TURN * seconds, rng, rounds=fewer, skip=leave_out_slow(case))
+        fastest = min(_peers(case), key=lambda name: percentile(in_turn[name], 50))
+        pairs = {fastest: pair(fastest, _PAIR, rounds)}
+        if row.rival not in ("", fastest):
+            pairs[row.rival] = pair(row.rival, _RIVAL, min(rounds, _FEWEST))
+    if evict is None or percentile(pairs[fastest][OURS], 50) < WORTH_COLD_US:
+        return Timings(in_turn, pairs, None)
+    return Timings(in_turn, pairs, pair(fastest, _COLD, min(rounds, 2 * _FEWEST), evict))
 
 
-def summarize(
-    row: Row, case: Case, distances: dict[str, float], samples: Samples, copy_gb_s: float
-) -> dict[str, Any]:
-    """Percentiles, ratios and the limit out of the samples, microseconds."""
-    ours = _percentiles(samples[OURS])
-    others = [
-        {
-            "name": other.name,
-            "kind": other.kind,
-            **_percentiles(samples[other.name]),
-            "ratio": percentile(samples[other.name], 50) / ours["p50_us"],
-            "distance": distances[other.name],
-            "accepted": other.tolerance.limit,
-            "why": other.tolerance.why,
-        }
-        for other in case.others
-    ]
-    peers = [other for other in others if other["kind"] == "peer"]
-    fastest = min(peers, key=lambda other: other["p50_us"])
-    rival = next((other for other in others if other["name"] == row.rival), fastest)
+def summarize(row: Row, case: Case, distances: dict[str, float], timings: Timings, copy_gb_s: float) -> Entry:
+    """Percentiles, ratios and the limit out of the samples."""
+    # The first pair is with the fastest peer, the last with the rival: often it is the same.
+    fastest, rival = next(iter(timings.pairs)), list(timings.pairs)[-1]
+    pair, in_turn = timings.pairs[fastest], _percentiles(timings.in_turn[OURS])
+    cold = None if timings.cold is None else _cold(timings.cold, fastest)
     limit_us = case.moved_bytes / copy_gb_s / 1e3
     return {
         "name": row.name,
         "what": row.what,
-        "fastest": fastest["name"],
-        "ratio": fastest["ratio"],
+        "fastest": fastest,
+        "ours": _percentiles(pair[OURS]),
+        "peer": _percentiles(pair[fastest]),
+        "ratio": _ratio(pair, fastest),
         "goal": row.goal,
-        "rival": rival["name"],
-        "reached": rival["ratio"],
-        "ours": ours,
-        "others": others,
+        "rival": rival,
+        "reached": _ratio(timings.pairs[rival], rival),
+        "cold": cold,
+        "in_turn": in_turn,
+        "others": [
+            Other(
+                name=other.name,
+                kind=other.kind,
+                **_percentiles(timings.in_turn[other.name]),
+                ratio=_ratio(timings.in_turn, other.name),
+                distance=distances[other.name],
+                accepted=other.tolerance.limit,
+                why=other.tolerance.why,
+            )
+            for other in case.others
+        ],
         "moved_bytes": case.moved_bytes,
         "limit_us": limit_us,
-        "share_of_limit": limit_us / ours["p50_us"],
+        "share_of_limit": None if cold is None else limit_us / cold["ours"]["p50_us"],
     }
 
 
-def _percentiles(samples: Sequence[float]) -> dict[str, Any]:
+def _peers(case: Case) -> list[str]:
+    return [other.name for other in case.others if other.kind == "peer"]
+
+
+def _cold(samples: Samples, fastest: str) -> Cold:
+    ratio = _ratio(samples, fastest)
+    return {"ours": _percentiles(samples[OURS]), "peer": _percentiles(samples[fastest]), "ratio": ratio}
+
+
+def _ratio(samples: Samples, other: str) -> float:
+    return percentile(samples[other], 50) / percentile(samples[OURS], 50)
+
+
+def _percentiles(samples: Sequence[float]) -> Percentiles:
     return {
         "min_us": min(samples),
         "p50_us": percentile(samples, 50),

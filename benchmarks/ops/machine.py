@@ -6,6 +6,7 @@ import os
 import platform
 import threading
 import time
+from collections.abc import Sequence
 from importlib import metadata
 from typing import Any
 
@@ -16,7 +17,7 @@ from edgevision.bench import processor_name
 from edgevision.bench.system import available_cpus
 from edgevision.ops._dispatch import native
 
-__all__ = ["LIBRARIES", "describe_machine", "measure_bandwidth", "select_isa", "set_threads"]
+__all__ = ["LIBRARIES", "describe_machine", "measure_bandwidth", "select_isa", "set_threads", "time_together"]
 
 LIBRARIES = (
     *("numpy", "opencv-python-headless", "opencv-python", "torch", "torchvision", "pillow"),
@@ -86,18 +87,18 @@ def measure_bandwidth(threads: int = 1, rounds: int = 7) -> dict[str, float]:
     }
     best = {}
     for name, (passes, stream) in streams.items():
-        seconds = min(_time_together(stream, pairs) for _ in range(rounds))
+        seconds = min(time_together(stream, pairs) for _ in range(rounds))
         best[name] = passes * size * threads / seconds / 1e9
     return best
 
 
-def _time_together(stream: Any, pairs: list[tuple[np.ndarray, np.ndarray]]) -> float:
-    """Seconds until every pair has been streamed over, each on a thread of its own."""
-    others = [threading.Thread(target=stream, args=pair) for pair in pairs[1:]]
+def time_together(stream: Any, buffers: Sequence[tuple[np.ndarray, ...]]) -> float:
+    """Seconds until all have been streamed over: stream(*buffers[i]), each on a thread of its own."""
+    others = [threading.Thread(target=stream, args=arguments) for arguments in buffers[1:]]
     start = time.perf_counter()
     for thread in others:
         thread.start()
-    stream(*pairs[0])
+    stream(*buffers[0])
     for thread in others:
         thread.join()
     return time.perf_counter() - start

@@ -8,22 +8,31 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from entry import Entry, Figures, Run
+from harness import WORTH_COLD_US
 from report import name_run
 from sweep_line import TIE, find_slower
 
 __all__ = ["page_markdown", "write_page"]
 
-_HEAD = """# Kernels beside the libraries they stand in for
+_HEAD = f"""# Kernels beside the libraries they stand in for
 
 Made by `benchmarks/ops/run_all.py`, which writes this page from `benchmarks/ops/figures.json`. Nothing in it is typed by
 hand. Before a row is timed, every contender's result is compared with ours; the table at the end says how near it came.
 
-- Ours and every contender run in turn, in another order each round, in one process. Times are of one call, Python included.
-- Ours writes into buffers that are there, as a model's input buffers are; so does a peer that can be given one.
+- All contenders run in turn, in another order each round, in one process: so the fastest peer is found, and the tables at
+  the end show that. But each of them leaves the caches full of its own data to the next, so that a ratio would depend on
+  how many there are. Then ours and the fastest peer therefore alternate alone; p50, p90 and ratio are of this pair. A
+  rival that the goal names, where it is another, has such a pair of its own.
+- Times are of one call, Python included. Ours writes into buffers that are there, as a model's input buffers are; so does
+  a peer that can be given one.
 - **Ratio**: the fastest peer's median over ours. **Goal**: what was set before the work was done, and what was reached of
   it; where it names a rival that is not the fastest peer, the rival is given.
-- **Limit**: the bytes that must be read and written once, over the speed of a long copy measured in the same run. Inputs
-  that a processor's cache holds can beat it.
+- **Cold**: the same pair, each sample a single call after more bytes than the last cache holds have been read and written,
+  so that frame and output come from memory, as when a network runs between two frames. Calls of less than
+  {WORTH_COLD_US:.0f} us are not timed so.
+- **Limit**: the bytes that must be read and written once, over the speed of a long copy measured in the same run; **of
+  it** is the limit over our cold p50.
 """
 
 _SWEEP = f"""## Every size
@@ -34,9 +43,7 @@ it takes more than {TIE:.0%} longer, of other work where it takes longer at all.
 """
 
 
-def write_page(
-    path: Path, found: dict[str, Any], chart: Path | None, sweeps: Mapping[Path, dict[str, Any]]
-) -> None:
+def write_page(path: Path, found: Figures, chart: Path | None, sweeps: Mapping[Path, dict[str, Any]]) -> None:
     """The page, with links to the charts relative to it. sweeps: the sweep's figures by their chart."""
     link = os.path.relpath(chart, path.parent) if chart else None
     links = {os.path.relpath(one, path.parent): sweep for one, sweep in sweeps.items()}
@@ -44,7 +51,7 @@ def write_page(
 
 
 def page_markdown(
-    found: dict[str, Any],
+    found: Figures,
     chart: str | None = None,
     sweeps: Mapping[str, dict[str, Any]] | None = None,
 ) -> str:
@@ -64,7 +71,7 @@ def page_markdown(
     return "\n".join(lines) + "\n"
 
 
-def _machine(found: dict[str, Any]) -> list[str]:
+def _machine(found: Figures) -> list[str]:
     machine = found["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     kernels = machine["kernels"] + (f", for {', '.join(machine['isas'])}" if machine["isas"] else "")
@@ -78,7 +85,7 @@ def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _run_table(run: dict[str, Any], first: dict[str, Any]) -> list[str]:
+def _run_table(run: Run, first: Run) -> list[str]:
     """The rows of a run; first: the page's first run, which the others are compared with."""
     speeds = ", ".join(f"{name} {speed:.1f}" for name, speed in run["bandwidth_gb_s"].items())
     head = [
@@ -90,13 +97,16 @@ def _run_table(run: dict[str, Any], first: dict[str, Any]) -> list[str]:
         "its p50 ms",
         "ratio",
         "goal",
+        "cold p50 ms",
+        "cold ratio",
         "limit ms",
         "of it",
     ]
     if run is not first:
         head.append(f"p50 of {name_run(first)} over it")
     before = {case["name"]: case["ours"]["p50_us"] for case in first["cases"]}
-    lines = [f"## {name_run(run)}", "", f"Memory, GB/s: {speeds}.", "", _line(head), "|" + "---|" * len(head)]
+    memory = f"Memory, GB/s: {speeds}. Ahead of a cold call {run['evicted_bytes'] >> 20} MiB were read and written."
+    lines = [f"## {name_run(run)}", "", memory, "", _line(head), "|" + "---|" * len(head)]
     for case in run["cases"]:
         ours = case["ours"]
         cells = [
@@ -105,11 +115,10 @@ def _run_table(run: dict[str, Any], first: dict[str, Any]) -> list[str]:
             _ms(ours["p50_us"]),
             _ms(ours["p90_us"]),
             case["fastest"],
-            _ms(ours["p50_us"] * case["ratio"]),
+            _ms(case["peer"]["p50_us"]),
             f"**{case['ratio']:.2f}**",
             _goal(case),
-            _ms(case["limit_us"]),
-            f"{case['share_of_limit']:.0%}",
+            *_cold(case),
         ]
         if run is not first:
             cells.append(f"{before[case['name']] / ours['p50_us']:.2f}")
@@ -117,7 +126,14 @@ def _run_table(run: dict[str, Any], first: dict[str, Any]) -> list[str]:
     return [*lines, ""]
 
 
-def _goal(case: dict[str, Any]) -> str:
+def _cold(case: Entry) -> list[str]:
+    cold, limit = case["cold"], _ms(case["limit_us"])
+    if cold is None:
+        return ["", "", limit, ""]
+    return [_ms(cold["ours"]["p50_us"]), f"{cold['ratio']:.2f}", limit, f"{case['share_of_limit']:.0%}"]
+
+
+def _goal(case: Entry) -> str:
     if case["goal"] is None:
         return ""
     rival = "" if case["rival"] == case["fastest"] else f" ({case['rival']})"
@@ -143,11 +159,11 @@ def _sweep(sweep: dict[str, Any], chart: str) -> list[str]:
     return [*lines, *(f"- {one}" for one in slower), *([""] if slower else [])]
 
 
-def _contenders(run: dict[str, Any]) -> list[str]:
+def _contenders(run: Run) -> list[str]:
     head = ["row", "contender", "p50 ms", "p90 ms", "n", "ratio", "away", "accepted", "because"]
-    lines = [f"## Every contender, {name_run(run)}", "", _line(head), "|" + "---|" * len(head)]
+    lines = [f"## Every contender in turn, {name_run(run)}", "", _line(head), "|" + "---|" * len(head)]
     for case in run["cases"]:
-        ours = case["ours"]
+        ours = case["in_turn"]
         cells = [
             f"`{case['name']}`",
             "**edgevision**",

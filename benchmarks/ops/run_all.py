@@ -59,9 +59,8 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _read(figures: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(figures.read_text(encoding="ascii"))
-    return found
+def _read(figures: Path) -> Any:
+    return json.loads(figures.read_text(encoding="ascii"))
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from case import Case, Contender, Row
+from cold import Eviction
 from report import row_lines, table_head, write_json
 from tolerance import apart
 
@@ -24,10 +25,14 @@ def test_the_table_has_ours_then_the_others_with_their_marks(found: dict[str, An
     assert head[1] == "avx2, 1 thread; memory in GB/s: copy 20.0, write 10.0, read 15.0"
     assert second[1].startswith("avx2, 2 threads;")
     assert [line.split() for line in lines] == [
-        ["letterbox", "90.0", "100.0", "150.0", "100", "4.00", "30.00", "/", "4", "50.0", "50%"],
-        ["*", "quick", "1.0", "400.0", "800.0", "31", "4.00"],
-        [">", "slow", "1.0", "3000", "6000", "31", "30.00"],
-        ["~", "odd", "1.0", "200.0", "400.0", "31", "2.00"],
+        [
+            *("letterbox", "90.0", "100.0", "150.0", "100", "4.00", "30.00", "/", "4"),
+            *("200.0", "2.50", "50.0", "25%"),
+        ],
+        [".", "edgevision", "110.0", "120.0", "170.0", "50"],
+        ["*", "quick", "1.0", "600.0", "1200", "31", "5.00"],
+        [">", "slow", "1.0", "3600", "7200", "31", "30.00"],
+        ["~", "odd", "1.0", "240.0", "480.0", "31", "2.00"],
     ]
     # Each figure stands under its name.
     assert lines[0].index("100.0") + len("100.0") == head[2].index("p50 us") + len("p50 us")
@@ -50,18 +55,33 @@ def test_the_page_has_every_figure_in_its_place(found: dict[str, Any]) -> None:
     machine = next(line for line in lines if line.startswith("CPU 1"))
     assert "Kernels: native, for baseline, avx2." in machine
     start = "| `letterbox` | 1080p -> 640x640 |"
-    assert f"{start} 0.1 | 0.15 | quick | 0.4 | **4.00** | 30.00 of 4 (slow) | 0.0500 | 50% |" in lines
+    goal = "30.00 of 4 (slow)"
+    assert f"{start} 0.1 | 0.15 | quick | 0.4 | **4.00** | {goal} | 0.2 | 2.50 | 0.0500 | 25% |" in lines
     # The second run says what two threads gave: 100 us became 62.5.
+    goal = "48.00 of 4 (slow)"
     assert (
-        f"{start} 0.0625 | 0.15 | quick | 0.4 | **6.40** | 48.00 of 4 (slow) | 0.0500 | 80% | 1.60 |" in lines
+        f"{start} 0.0625 | 0.15 | quick | 0.4 | **6.40** | {goal} | 0.125 | 4.00 | 0.0500 | 40% | 1.60 |"
+        in lines
     )
-    assert "| `letterbox` | **edgevision** | 0.1 | 0.15 | 100 |  |  |  |  |" in lines
-    assert "|  | odd (a variant) | 0.2 | 0.4 | 31 | 2.00 | 0.25 | 0.5 | the same pixels |" in lines
+    # What all took in turn stands in the table of contenders.
+    assert "| `letterbox` | **edgevision** | 0.12 | 0.17 | 50 |  |  |  |  |" in lines
+    assert "|  | odd (a variant) | 0.24 | 0.48 | 31 | 2.00 | 0.25 | 0.5 | the same pixels |" in lines
+    assert any("Ahead of a cold call 64 MiB were read and written." in line for line in lines)
     tables = [line for line in lines if line.startswith("|---")]
     assert len(tables) == 4
     assert "## avx2, 1 thread" in lines
     assert next(line for line in lines if "p50 of avx2, 1 thread over it |" in line)
     assert not any(line.startswith("## Every size") for line in lines)
+
+
+def test_a_row_without_cold_times_has_no_share_of_the_limit(found: dict[str, Any]) -> None:
+    from page import page_markdown
+
+    case = found["runs"][0]["cases"][0]
+    case["cold"] = case["share_of_limit"] = None
+    printed = row_lines(case)[0].split()
+    assert printed[-4:] == ["30.00", "/", "4", "50.0"]
+    assert any("30.00 of 4 (slow) |  |  | 0.0500 |  |" in line for line in page_markdown(found).splitlines())
 
 
 def test_every_row_of_a_table_has_as_many_cells_as_its_head(found: dict[str, Any]) -> None:
@@ -143,6 +163,7 @@ def test_there_is_a_run_for_each_instruction_set_and_number_of_threads(
 
     events: list[Any] = []
     monkeypatch.setattr(command, "measure_bandwidth", lambda threads: {"copy": 10.0 * threads})
+    monkeypatch.setattr(command, "make_eviction", lambda threads: Eviction(lambda: None, threads << 20))
     monkeypatch.setattr(command, "set_threads", events.append)
     monkeypatch.setattr(command, "select_isa", lambda name: events.append(name) or str(name))
     peer = Contender("peer", lambda: 0, apart(0.0, ""))
@@ -156,6 +177,7 @@ def test_there_is_a_run_for_each_instruction_set_and_number_of_threads(
         *(("baseline", 1), ("baseline", 2), ("avx2", 1), ("avx2", 2))
     ]
     assert made["runs"][1]["bandwidth_gb_s"] == {"copy": 20.0}
+    assert made["runs"][1]["evicted_bytes"] == 2 << 20
     assert [(case["family"], case["name"]) for case in made["runs"][3]["cases"]] == [("family", "two")]
 
 
@@ -166,6 +188,7 @@ def test_a_run_of_some_rows_writes_what_is_named_and_nothing_else(
     import run_all
 
     monkeypatch.setattr(command, "measure_bandwidth", lambda threads: {"copy": 10.0})
+    monkeypatch.setattr(command, "make_eviction", lambda threads: Eviction(lambda: None, 1 << 20))
     monkeypatch.setattr(command, "set_threads", lambda count: None)
     figures = tmp_path / "some.json"
     options = ["--family", "scores", "--only", "softmax_1000", "end2end", "--seconds", "0", "--json", figures]
