@@ -7,7 +7,8 @@ stand-in without a GPU.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
@@ -15,9 +16,19 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from edgevision.backends.base import Session
 from edgevision.errors import BackendError, InputError, OutOfMemoryError
 
-__all__ = ["Cuda", "CudaMemory", "Graph", "Stream", "TensorMemory", "choose_mapped", "load_cuda"]
+__all__ = [
+    "Cuda",
+    "CudaMemory",
+    "DeviceSession",
+    "Graph",
+    "Stream",
+    "TensorMemory",
+    "choose_mapped",
+    "load_cuda",
+]
 
 
 class Stream(Protocol):
@@ -37,6 +48,69 @@ class Graph(Protocol):
     """Recorded work."""
 
     def launch(self, stream: Any) -> None: ...
+
+
+class DeviceSession(Session, Protocol):
+    """A session whose tensors lie on a GPU, for kernels there before and after the network.
+
+    Everything below but `use_device` and `errors` may raise CudaError.
+    """
+
+    @property
+    def cuda(self) -> Cuda: ...
+
+    @property
+    def stream(self) -> Any:
+        """The stream that everything of this session is put on."""
+        ...
+
+    @property
+    def mapped(self) -> bool:
+        """Whether the GPU uses the processor's memory, so that nothing is copied."""
+        ...
+
+    @property
+    def recordable(self) -> bool:
+        """Whether `record` may be tried."""
+        ...
+
+    def use_device(self) -> None:
+        """Makes its device this thread's."""
+        ...
+
+    def errors(self, action: str) -> AbstractContextManager[None]:
+        """Turns a CudaError inside into a BackendError that says that the network could not be <action>; after any error
+        the stream is waited for."""
+        ...
+
+    def input_address(self, name: str) -> int:
+        """Where the GPU reads the input that `input_buffer` was last asked for, until another shape is asked for."""
+        ...
+
+    def output_address(self, name: str) -> int:
+        """Where the GPU writes the output at the inputs' present shapes; BackendError where data decide its shape."""
+        ...
+
+    def output_arrays(self) -> Mapping[str, NDArray[Any]]:
+        """What `download` fills, at the inputs' present shapes; BackendError where data decide the shape of one."""
+        ...
+
+    def upload(self) -> None:
+        """Puts copies of the input buffers on the stream; nothing where they are mapped."""
+        ...
+
+    def enqueue(self) -> None:
+        """Puts the network alone on the stream: no copy of inputs or outputs, no wait. It may be recorded in a graph,
+        after a first run at the same shapes."""
+        ...
+
+    def download(self, names: Iterable[str]) -> None:
+        """Puts copies of outputs into `output_arrays` on the stream; nothing where they are mapped."""
+        ...
+
+    def record(self, put: Callable[[], None]) -> Graph | None:
+        """What `put` puts on the stream, recorded and not run; None where it cannot be, and `device` says so then."""
+        ...
 
 
 class Cuda(Protocol):

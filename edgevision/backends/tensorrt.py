@@ -7,9 +7,8 @@ here: an engine that does not fit is refused when it is opened, so that no frame
 from __future__ import annotations
 
 import contextlib
-import threading
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from os import PathLike
 from types import MappingProxyType
 from typing import Any
@@ -19,16 +18,14 @@ from numpy.typing import NDArray
 
 from edgevision.backends.base import TensorInfo
 from edgevision.backends.buffers import InputBuffers, allocate
-from edgevision.backends.cuda import CudaMemory, Graph, TensorMemory
+from edgevision.backends.cuda import Cuda, CudaMemory, Graph, TensorMemory
 from edgevision.backends.options import TensorRtOptions
 from edgevision.backends.trt_engine import Engine, open_engine
 from edgevision.backends.trt_outputs import OutputAllocator, new_trt_allocator
-from edgevision.errors import BackendError, EdgeVisionWarning, InputError
+from edgevision.backends.trt_recorder import Recorder
+from edgevision.errors import BackendError, InputError
 
 __all__ = ["TensorRtSession", "open_tensorrt"]
-
-_CAPTURE = threading.Lock()
-"""Graphs are recorded one at a time in a process: what another thread does with CUDA may end a recording."""
 
 
 def open_tensorrt(
@@ -48,20 +45,21 @@ def open_tensorrt(
 class TensorRtSession:
     """A network that TensorRT runs; see `edgevision.backends.Session`.
 
-    For kernels on the GPU before and after it, besides: `stream`, `input_address`, `output_address`, `enqueue`.
+    Besides it is a `edgevision.backends.cuda.DeviceSession`, for kernels on the GPU before and after it.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine: Engine | None = engine
         self.inputs = engine.inputs
         self.outputs = engine.outputs
-        self.device = f"cuda:{engine.device}"
         self.runtime = engine.runtime
+        self._index, self._wants_graph = engine.device, engine.options.cuda_graph
         self._use_device(engine)
         with _cuda_errors(engine, "prepare"):
             self._stream = engine.cuda.Stream()
         self._memory = CudaMemory(engine.cuda, self._stream, mapped=engine.mapped)
         self._context = _new_context(engine)
+        self._recorder = Recorder(engine, self._context, self._stream)
         self._input_memory: dict[str, TensorMemory] = {}
         self._output_memory: dict[str, TensorMemory] = {}
         self._made: dict[int, TensorMemory] = {}  # an input's memory, by its array, until it is bound
@@ -71,11 +69,16 @@ class TensorRtSession:
         self._results: Mapping[str, NDArray[Any]] = MappingProxyType({})
         self._settled = False  # shapes and addresses are told, and outputs have memory
         self._ran = False  # since then
-        self._recordable = engine.options.cuda_graph
         self._graph: Graph | None = None
         self._profile = 0
 
     # The session
+
+    @property
+    def device(self) -> str:
+        """See `Session.device`."""
+        note = " (without a CUDA graph)" if self._wants_graph and not self._recorder.allowed else ""
+        return f"cuda:{self._index}{note}"
 
     def input_buffer(self, name: str, shape: Sequence[int]) -> NDArray[Any]:
         """See `Session.input_buffer`. Raises InputError, too, for a shape that the engine was not built for."""
@@ -119,17 +122,40 @@ class TensorRtSession:
     # For kernels beside it on the GPU
 
     @property
+    def cuda(self) -> Cuda:
+        """See `DeviceSession.cuda`."""
+        return self._open().cuda
+
+    @property
     def stream(self) -> Any:
-        """The stream that everything of this session is put on."""
+        """See `DeviceSession.stream`."""
         return self._stream
 
+    @property
+    def mapped(self) -> bool:
+        """See `DeviceSession.mapped`."""
+        return self._memory.mapped
+
+    @property
+    def recordable(self) -> bool:
+        """See `DeviceSession.recordable`."""
+        return self._recorder.allowed and not self._allocators
+
+    def use_device(self) -> None:
+        """See `DeviceSession.use_device`."""
+        self._use_device(self._open())
+
+    def errors(self, action: str) -> contextlib.AbstractContextManager[None]:
+        """See `DeviceSession.errors`."""
+        return _cuda_errors(self._open(), action, self._stream)
+
     def input_address(self, name: str) -> int:
-        """Where the GPU reads the input that `input_buffer` was last asked for, until another shape is asked for."""
+        """See `DeviceSession.input_address`."""
         self._open()
         return self._input_memory[name].address
 
     def output_address(self, name: str) -> int:
-        """Where the GPU writes the output at the inputs' present shapes; BackendError where data decide its shape."""
+        """See `DeviceSession.output_address`."""
         engine = self._open()
         if not self._settled:
             self._settle(engine)
@@ -138,13 +164,39 @@ class TensorRtSession:
         return self._output_memory[name].address
 
     def enqueue(self) -> None:
-        """Puts the network alone on the stream: no copy of inputs or outputs, no wait. It may be recorded in a graph,
-        after a first run at the same shapes."""
+        """See `DeviceSession.enqueue`."""
         engine = self._open()
         self._use_device(engine)
         if not self._settled:
             self._settle(engine)
         self._execute(engine)
+
+    def upload(self) -> None:
+        """See `DeviceSession.upload`."""
+        for memory in self._input_memory.values():
+            self._memory.upload(memory)
+
+    def download(self, names: Iterable[str]) -> None:
+        """See `DeviceSession.download`."""
+        for name in names:
+            if name in self._output_memory:  # else the network writes it where the processor has it
+                self._memory.download(self._output_memory[name])
+
+    def output_arrays(self) -> Mapping[str, NDArray[Any]]:
+        """See `DeviceSession.output_arrays`."""
+        engine = self._open()
+        if not self._settled:
+            self._settle(engine)
+        if self._allocators:
+            raise BackendError(
+                f"outputs of {engine.name} have no fixed place: their shapes depend on the data: "
+                f"{', '.join(self._allocators)}"
+            )
+        return self._results
+
+    def record(self, put: Callable[[], None]) -> Graph | None:
+        """See `DeviceSession.record`."""
+        return self._recorder.record(put)
 
     # Binding
 
@@ -231,19 +283,17 @@ class TensorRtSession:
     def _launch(self, engine: Engine) -> None:
         """Put copies and network on the stream, as one recorded graph from the second run at a shape on."""
         # TensorRT needs a plain run after new shapes before it can be recorded.
-        if self._graph is None and self._ran and self._recordable and not self._allocators:
-            self._graph = self._record(engine)
+        if self._graph is None and self._ran and self.recordable:
+            self._graph = self._recorder.record(partial(self._put, engine))
         if self._graph is not None:
             self._graph.launch(self._stream)
         else:
             self._put(engine)
 
     def _put(self, engine: Engine) -> None:
-        for memory in self._input_memory.values():
-            self._memory.upload(memory)
+        self.upload()
         self._execute(engine)
-        for memory in self._output_memory.values():
-            self._memory.download(memory)
+        self.download(self._output_memory)
 
     def _execute(self, engine: Engine) -> None:
         mark = engine.log.mark()
@@ -251,41 +301,6 @@ class TensorRtSession:
             for allocator, _ in self._allocators.values():
                 allocator.raise_error()
             raise engine.failure("run", mark, "it gives no reason")
-
-    def _record(self, engine: Engine) -> Graph | None:
-        """A run, recorded. Where that cannot be, `device` says so, once, and runs go on one by one."""
-        capturable = getattr(self._context, "is_stream_capturable", None)
-        with _CAPTURE:
-            if capturable is not None and not capturable(self._stream.handle):
-                graph, reason = None, "the engine cannot be recorded"
-            else:
-                graph, reason = self._try_record(engine)
-        if graph is None:
-            self._say_no_graph(engine, reason)
-        return graph
-
-    def _try_record(self, engine: Engine) -> tuple[Graph | None, str]:
-        """The graph, or None and why there is none."""
-        reason = ""
-        try:
-            self._stream.begin_capture()
-            try:
-                self._put(engine)
-            except (BackendError, RuntimeError) as error:
-                reason = str(error)
-            graph = self._stream.end_capture()  # in any case: it ends the recording
-        except RuntimeError as error:
-            return None, reason or str(error)
-        return (None, reason) if reason else (graph, "")
-
-    def _say_no_graph(self, engine: Engine, reason: str) -> None:
-        if engine.options.strict:
-            raise BackendError(
-                f"{engine.name} cannot be launched as a CUDA graph: {reason}; pass cuda_graph=False"
-            )
-        self._recordable = False
-        self.device += " (without a CUDA graph)"
-        warnings.warn(f"{engine.name} runs without a CUDA graph: {reason}", EdgeVisionWarning, stacklevel=5)
 
     def _fetch_allocated(self) -> None:
         """The outputs whose shapes are known only now."""
