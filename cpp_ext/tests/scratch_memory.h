@@ -2,25 +2,23 @@
 #pragma once
 
 #include <cstddef>
-#include <memory>
-#include <vector>
+#include <new>
 
 namespace ev::test {
 
 /// Scratch of exactly `size` bytes from an address that is a multiple of 64.
 class AlignedScratch {
   public:
-    explicit AlignedScratch(std::size_t size) : memory_(size + 63) {
-        void* start = memory_.data();
-        std::size_t space = memory_.size();
-        start_ = static_cast<std::byte*>(std::align(64, size, start, space));
-    }
+    explicit AlignedScratch(std::size_t size)
+        : memory_(static_cast<std::byte*>(::operator new(size, std::align_val_t{64}))) {}
+    ~AlignedScratch() { ::operator delete(memory_, std::align_val_t{64}); }
+    AlignedScratch(const AlignedScratch&) = delete;
+    AlignedScratch& operator=(const AlignedScratch&) = delete;
 
-    std::byte* get() const { return start_; }
+    std::byte* get() const { return memory_; }
 
   private:
-    std::vector<std::byte> memory_;
-    std::byte* start_;
+    std::byte* memory_;
 };
 
 }  // namespace ev::test

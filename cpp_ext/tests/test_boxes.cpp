@@ -9,23 +9,14 @@
 
 #include "check.h"
 #include "ev/kernels.h"
+#include "random.h"
 
 namespace {
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-/// Pseudo-random numbers in [0, 1), the same everywhere (Numerical Recipes' linear congruential generator).
-class Random {
-  public:
-    float next() {
-        state_ = state_ * 1664525U + 1013904223U;
-        return static_cast<float>(state_ >> 8) * 0x1p-24F;
-    }
-
-  private:
-    std::uint32_t state_ = 1;
-};
+using ev::test::Random;
 
 /// 0 to 63 sixty-fourths as halves: exponent of the highest bit set, the rest as mantissa.
 ev::Half half_of_64ths(int count) {

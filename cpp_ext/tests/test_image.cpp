@@ -1,22 +1,15 @@
 // The image family's arithmetic: known values, and the bounds that the kernels rely on.
 #include <cstdint>
 #include <cstdlib>
-#include <random>
 #include <vector>
 
 #include "check.h"
 #include "ev/image.h"
+#include "random.h"
 
 namespace {
 
-class Random {
-  public:
-    explicit Random(unsigned seed) : engine_(seed) {}
-    int between(int low, int high) { return std::uniform_int_distribution<int>(low, high)(engine_); }
-
-  private:
-    std::mt19937 engine_;
-};
+using ev::test::Random;
 
 void test_luma() {
     CHECK(ev::luma_bt601(0, 0, 0) == 0);

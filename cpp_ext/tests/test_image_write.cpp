@@ -4,13 +4,13 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <new>
-#include <random>
 #include <vector>
 
 #include "check.h"
 #include "ev/arith.h"
 #include "ev/kernels.h"
+#include "random.h"
+#include "scratch_memory.h"
 
 namespace {
 
@@ -19,14 +19,8 @@ using ev::Filter;
 constexpr Filter kFilters[] = {Filter::nearest, Filter::linear, Filter::bilinear_antialias,
                                Filter::bicubic_antialias};
 
-class Random {
-  public:
-    explicit Random(unsigned seed) : engine_(seed) {}
-    int between(int low, int high) { return std::uniform_int_distribution<int>(low, high)(engine_); }
-
-  private:
-    std::mt19937 engine_;
-};
+using ev::test::AlignedScratch;
+using ev::test::Random;
 
 /// One pixel of the resized image by the headers' arithmetic alone: no rows kept, nothing shared between
 /// pixels.
@@ -70,15 +64,6 @@ std::uint8_t resized_pixel(const ev::ImageJob& job, int c, int y, int x) {
     }
     return ev::antialias_pixel(total);
 }
-
-struct Aligned {
-    explicit Aligned(std::size_t size)
-        : data(static_cast<std::byte*>(::operator new(size, std::align_val_t{64}))) {}
-    ~Aligned() { ::operator delete(data, std::align_val_t{64}); }
-    Aligned(const Aligned&) = delete;
-    Aligned& operator=(const Aligned&) = delete;
-    std::byte* data;
-};
 
 struct Shape {
     int image_height, image_width, resized_height, resized_width, offset_y, offset_x, height, width;
@@ -223,9 +208,9 @@ void check_write(const Shape& shape, const Kind& kind, Random& random) {
     for (std::size_t i = 0; i < pad.size(); ++i) pad[i] = static_cast<T>(252 + i * pad_step);
     job.table = table.data();
     job.pad = pad.data();
-    const Aligned scratch(ev::kernels().image_scratch_size(job));
+    const AlignedScratch scratch(ev::kernels().image_scratch_size(job));
 
-    ev::kernels().write_image(job, scratch.data);
+    ev::kernels().write_image(job, scratch.get());
 
     for (int c = 0; c < kind.channels; ++c) {
         for (int y = 0; y < shape.height; ++y) {

@@ -2,35 +2,21 @@
 // has exactly the size it needs.
 #include <algorithm>
 #include <cstdint>
-#include <new>
-#include <random>
 #include <vector>
 
 #include "check.h"
 #include "ev/kernels.h"
+#include "random.h"
+#include "scratch_memory.h"
 
 namespace {
 
-class Random {
-  public:
-    explicit Random(unsigned seed) : engine_(seed) {}
-    int between(int low, int high) { return std::uniform_int_distribution<int>(low, high)(engine_); }
-
-    std::vector<std::uint8_t> bytes(int count) {
-        std::vector<std::uint8_t> result(static_cast<std::size_t>(count));
-        for (std::uint8_t& byte : result) byte = static_cast<std::uint8_t>(between(0, 255));
-        return result;
-    }
-
-  private:
-    std::mt19937 engine_;
-};
+using ev::test::AlignedScratch;
+using ev::test::Random;
 
 void write(const ev::ImageJob& job) {
-    auto* scratch =
-        static_cast<std::byte*>(::operator new(ev::kernels().image_scratch_size(job), std::align_val_t{64}));
-    ev::kernels().write_image(job, scratch);
-    ::operator delete(scratch, std::align_val_t{64});
+    const AlignedScratch scratch(ev::kernels().image_scratch_size(job));
+    ev::kernels().write_image(job, scratch.get());
 }
 
 enum class Form : std::uint8_t {

@@ -8,6 +8,7 @@
 
 #include "check.h"
 #include "ev/kernels.h"
+#include "random.h"
 
 #define EV_PLAIN_LANES
 #include "../src/kernels/masks.cpp"  // NOLINT(bugprone-suspicious-include)
@@ -16,17 +17,7 @@ namespace {
 
 using ev::Tap;
 
-/// Pseudo-random numbers in [0, 1), the same everywhere.
-class Random {
-  public:
-    float next() {
-        state_ = state_ * 1664525U + 1013904223U;
-        return static_cast<float>(state_ >> 8) * 0x1p-24F;
-    }
-
-  private:
-    std::uint32_t state_ = 7;
-};
+using ev::test::Random;
 
 std::int32_t best_class(const std::vector<float>& values) {
     if (values.size() == 1) return values[0] > 0.0F ? 1 : 0;
@@ -159,7 +150,7 @@ void check_upsample(std::int32_t classes, Size source, Size target, const ev::Ro
 }
 
 void test_upsample() {
-    Random random;
+    Random random(7);
     const Size sizes[] = {{1, 1}, {2, 3}, {7, 5}, {16, 33}, {3, 200}};
     for (const Size source : sizes) {
         for (const Size target : sizes) {

@@ -6,6 +6,7 @@
 
 #include "check.h"
 #include "ev/kernels.h"
+#include "random.h"
 #include "scratch_memory.h"
 
 namespace {
@@ -13,18 +14,7 @@ namespace {
 using ev::AxisMap;
 using ev::Taps;
 using ev::test::AlignedScratch;
-
-/// Pseudo-random numbers in [0, 1), the same everywhere.
-class Random {
-  public:
-    float next() {
-        state_ = state_ * 1664525U + 1013904223U;
-        return static_cast<float>(state_ >> 8) * 0x1p-24F;
-    }
-
-  private:
-    std::uint32_t state_ = 7;
-};
+using ev::test::Random;
 
 /// A plan in memory of exactly the size it asks for.
 template <int K>
@@ -153,7 +143,7 @@ constexpr Size kSizes[] = {{1, 1}, {2, 3}, {7, 5}, {16, 33}, {3, 200}};
 constexpr Size kWideSizes[] = {{2, 15}, {3, 17}, {4, 63}, {5, 64}, {2, 65}, {3, 97}, {1, 129}, {9, 300}};
 
 void test_upsample() {
-    Random random;
+    Random random(7);
     for (const Kind kind : {Kind::noise, Kind::regions, Kind::everything, Kind::nothing, Kind::checkers}) {
         for (const Size source : kSizes) {
             for (const Size target : kSizes) check_upsamples<float>(source, target, kind, 0.125F, &random);
@@ -248,7 +238,7 @@ void check_assemble(Size source, const AxisMap& rows, const AxisMap& columns, bo
 }
 
 void test_assemble() {
-    Random random;
+    Random random(7);
     for (const Size source : kSizes) {
         for (const Size target : kSizes) {
             const AxisMap rows{-0.5, 8.5, target.height, 0, source.height};
