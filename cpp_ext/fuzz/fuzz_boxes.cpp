@@ -1,10 +1,7 @@
 // The scans for hits, and the candidates gathered from them.
 #include <algorithm>
 
-#include "agree.h"
-#include "bytes.h"
-#include "layout.h"
-#include "memory.h"
+#include "target.h"
 
 namespace {
 
@@ -27,8 +24,7 @@ template <class T>
 ev::OutputView<T> choose_output(Bytes& bytes, int anchors, int channels) {
     const Layout layout =
         choose_layout(bytes, {1, anchors, channels}, bytes.flag() ? bytes.between(1, 2) : -1);
-    T* elements = memory.take<T>(layout.span, static_cast<std::size_t>(bytes.between(0, 15)));
-    Values(bytes).fill(elements, layout.span);
+    const T* elements = take_values<T>(bytes, layout.span);
     return {elements + layout.first, anchors, channels, layout.stride[1], layout.stride[2]};
 }
 
@@ -124,7 +120,7 @@ void run_rows(Bytes& bytes) {
 template <class T>
 void run_queries(Bytes& bytes) {
     const int queries = bytes.size(0, 30, 300);
-    const auto logits = choose_output<T>(bytes, queries, bytes.size(1, 12, 92));
+    const auto logits = choose_output<T>(bytes, queries, bytes.size(1, 12, 300));
     const float confidence = choose_confidence(bytes);
     const ev::ClassFilter filter = choose_filter(bytes);
     const auto elements = static_cast<std::size_t>(logits.anchors * logits.channels);
@@ -140,30 +136,9 @@ void run_queries(Bytes& bytes) {
     });
 }
 
-template <class T>
-void run(Bytes& bytes) {
-    switch (bytes.between(0, 3)) {
-        case 0:
-            run_rows<T>(bytes);
-            break;
-        case 1:
-            run_queries<T>(bytes);
-            break;
-        default:
-            run_dense<T>(bytes);
-            break;
-    }
-}
-
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    Bytes bytes(data, size);
-    memory.rewind(0, 0);
-    if (bytes.flag()) {
-        run<ev::Half>(bytes);
-    } else {
-        run<float>(bytes);
-    }
-    return 0;
+void ev::fuzz::run_case(Bytes& bytes) {
+    run_one_of(bytes, {run_rows<float>, run_rows<Half>, run_queries<float>, run_queries<Half>,
+                       run_dense<float>, run_dense<float>, run_dense<Half>, run_dense<Half>});
 }

@@ -2,11 +2,8 @@
 // layout.
 #include <algorithm>
 
-#include "agree.h"
-#include "bytes.h"
 #include "image_jobs.h"
-#include "layout.h"
-#include "memory.h"
+#include "target.h"
 
 namespace {
 
@@ -21,22 +18,16 @@ ev::YuvCoefficients choose_coefficients(Bytes& bytes) {
     return known[bytes.between(0, 3)];
 }
 
-std::uint8_t* take_samples(Bytes& bytes, std::size_t count) {
-    auto* samples = memory.take<std::uint8_t>(count, static_cast<std::size_t>(bytes.between(0, 63)));
-    bytes.fill(samples, count);
-    return samples;
-}
-
 ev::PlaneView choose_plane(Bytes& bytes, int height, int width) {
     const Layout layout = choose_layout(bytes, {1, height, width});
-    return {take_samples(bytes, layout.span) + layout.first, height, width, layout.stride[1],
+    return {take_bits<std::uint8_t>(bytes, layout.span) + layout.first, height, width, layout.stride[1],
             layout.stride[2]};
 }
 
 /// NV12 or NV21: the chroma samples alternate in one plane, whose end is a chroma sample's.
 void choose_interleaved(Bytes& bytes, ev::YuvFrame* frame, int height, int width) {
     const std::ptrdiff_t stride = std::ptrdiff_t{2} * width + bytes.size(0, 0, 9);
-    const std::uint8_t* pairs = take_samples(
+    const std::uint8_t* pairs = take_bits<std::uint8_t>(
         bytes, static_cast<std::size_t>(stride * (height - 1)) + 2 * static_cast<std::size_t>(width));
     const int first = bytes.between(0, 1);
     frame->u = {pairs + first, height, width, stride, 2};
@@ -46,7 +37,7 @@ void choose_interleaved(Bytes& bytes, ev::YuvFrame* frame, int height, int width
 /// YUYV or UYVY: everything in one plane.
 void choose_packed(Bytes& bytes, ev::YuvFrame* frame, int height, int width) {
     const std::ptrdiff_t stride = std::ptrdiff_t{2} * width + bytes.size(0, 0, 9);
-    const std::uint8_t* samples = take_samples(
+    const std::uint8_t* samples = take_bits<std::uint8_t>(
         bytes, static_cast<std::size_t>(stride * (height - 1)) + 2 * static_cast<std::size_t>(width));
     const int luma = bytes.between(0, 1);
     frame->y = {samples + luma, height, width, stride, 2};
@@ -81,7 +72,7 @@ void run_convert(Bytes& bytes, const ev::YuvFrame& frame) {
     job.frame = frame;
     job.rgb = bytes.flag();
     const Layout out = choose_layout(bytes, {frame.y.height, frame.y.width, 3});
-    const auto shift = static_cast<std::size_t>(bytes.between(0, 63));
+    const std::size_t shift = choose_shift<std::uint8_t>(bytes);
     job.out_row_stride = out.stride[0];
     job.out_pixel_stride = out.stride[1];
     job.out_channel_stride = out.stride[2];
@@ -108,9 +99,7 @@ void pick_pixels(Bytes& bytes, ev::ImageJob& job) {
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    Bytes bytes(data, size);
-    memory.rewind(0, 0);
+void ev::fuzz::run_case(Bytes& bytes) {
     const ev::YuvFrame frame = choose_frame(bytes);
     if (bytes.flag()) {
         run_convert(bytes, frame);
@@ -121,5 +110,4 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         if (bytes.between(0, 3) == 0) pick_pixels(bytes, job);
         run_image(bytes, job);
     }
-    return 0;
 }

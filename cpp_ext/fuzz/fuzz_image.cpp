@@ -1,33 +1,67 @@
 // write_image: every filter, element type, layout, placement and order of channels.
 #include <algorithm>
 
-#include "agree.h"
-#include "bytes.h"
 #include "image_jobs.h"
-#include "layout.h"
-#include "memory.h"
+#include "target.h"
+
+namespace {
 
 using namespace ev::fuzz;
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    Bytes bytes(data, size);
-    memory.rewind(0, 0);
-    const int channels = bytes.between(1, 4);
-    ev::ImageJob job = choose_job(bytes, channels);
-    int height = bytes.size(1, 16, 64);
-    int width = bytes.size(1, 24, 160);
-    if (bytes.between(0, 3) == 0) {
-        // Whole numbers of pixels to one: kernels of their own.
-        const int whole = bytes.between(1, 4);
-        job.resized_height = std::min(job.resized_height, 12);
-        height = job.resized_height * (bytes.flag() ? whole : bytes.between(1, 4));
-        width = job.resized_width * whole;
+struct Size {
+    int height, width;
+};
+
+/// Whole numbers of pixels to one: kernels of their own.
+Size choose_multiple(Bytes& bytes, ev::ImageJob& job) {
+    const int whole = bytes.between(1, 4);
+    job.resized_height = std::min(job.resized_height, 12);
+    return {job.resized_height * (bytes.flag() ? whole : bytes.between(1, 4)), job.resized_width * whole};
+}
+
+/// The image's own size, and often the canvas's, whose rows may then be worked on together.
+Size keep_size(Bytes& bytes, ev::ImageJob& job) {
+    if (bytes.flag()) {
+        job.out.height = job.resized_height;
+        job.out.width = job.resized_width;
+        job.offset_y = job.offset_x = 0;
     }
-    const Layout image = choose_layout(bytes, {height, width, channels});
-    auto* pixels = memory.take<std::uint8_t>(image.span, static_cast<std::size_t>(bytes.between(0, 63)));
-    bytes.fill(pixels, image.span);
+    return {job.resized_height, job.resized_width};
+}
+
+/// Many rows to few: columns are worked on in tiles, so that the rows of one stay in the cache.
+Size choose_tall(Bytes& bytes, ev::ImageJob& job) {
+    job.resized_height = job.out.height = bytes.between(1, 8);
+    job.resized_width = job.out.width = bytes.between(100, 300);
+    job.offset_y = job.offset_x = 0;
+    return {bytes.between(600, 3000), bytes.between(1, 100)};
+}
+
+/// Rows of which a pixel reads thousands.
+Size choose_wide(Bytes& bytes, ev::ImageJob& job) {
+    job.resized_width = bytes.between(1, 4);
+    job.offset_y = job.offset_x = 0;
+    return {bytes.between(1, 4), bytes.between(4000, 10000)};
+}
+
+Size choose_size(Bytes& bytes, ev::ImageJob& job) {
+    if (is_rare(bytes, 256)) return choose_tall(bytes, job);
+    if (is_rare(bytes, 256)) return choose_wide(bytes, job);
+    const int kind = bytes.between(0, 7);
+    if (kind <= 1) return choose_multiple(bytes, job);
+    if (kind <= 3) return keep_size(bytes, job);
+    return {bytes.size(1, 16, 64), bytes.size(1, 24, 160)};
+}
+
+}  // namespace
+
+void ev::fuzz::run_case(Bytes& bytes) {
+    const int channels = bytes.between(1, 4);
+    ImageJob job = choose_job(bytes, channels);
+    const Size size = choose_size(bytes, job);
+    const Layout image = choose_layout(bytes, {size.height, size.width, channels});
+    const auto* pixels = take_bits<std::uint8_t>(bytes, image.span);
     job.image = {pixels + image.first, image.extent[0], image.extent[1], channels,
                  image.stride[0],      image.stride[1], image.stride[2]};
     run_image(bytes, job);
-    return 0;
 }

@@ -1,8 +1,5 @@
 // Label maps: logits upsampled and decided, and maps of labels resized.
-#include "agree.h"
-#include "bytes.h"
-#include "layout.h"
-#include "memory.h"
+#include "target.h"
 
 namespace {
 
@@ -34,13 +31,12 @@ void run_argmax(Bytes& bytes) {
     const int height = bytes.size(1, 6, 20);
     const int width = bytes.size(1, 8, 70);
     const Layout source = choose_layout(bytes, {classes, height, width}, 2);
-    T* elements = memory.take<T>(source.span, static_cast<std::size_t>(bytes.between(0, 15)));
-    Values(bytes).fill(elements, source.span);
+    const T* elements = take_values<T>(bytes, source.span);
     const ev::LogitsView<T> logits{elements + source.first, classes,         height, width,
                                    source.stride[0],        source.stride[1]};
     const ev::Roi roi = choose_roi(bytes, height, width);
     const Layout out = choose_layout(bytes, {1, bytes.size(1, 12, 30), bytes.size(1, 24, 160)}, 2);
-    const auto shift = static_cast<std::size_t>(bytes.between(0, 15));
+    const std::size_t shift = choose_shift<L>(bytes);
     const std::int32_t cut = bytes.flag() ? 0 : bytes.between(0, out.extent[1]);  // two bands
     agree([&](Results& results) {
         L* labels = memory.take<L>(out.span, shift);
@@ -55,11 +51,10 @@ void run_argmax(Bytes& bytes) {
 template <class L>
 void run_resize(Bytes& bytes) {
     const Layout source = choose_layout(bytes, {1, bytes.size(1, 12, 40), bytes.size(1, 24, 160)});
-    L* map = memory.take<L>(source.span, static_cast<std::size_t>(bytes.between(0, 15)));
-    bytes.fill(reinterpret_cast<std::uint8_t*>(map), source.span * sizeof(L));
+    const L* map = take_bits<L>(bytes, source.span);
     const ev::Roi roi = choose_roi(bytes, source.extent[1], source.extent[2]);
     const Layout out = choose_layout(bytes, {1, bytes.size(1, 12, 30), bytes.size(1, 24, 160)}, 2);
-    const auto shift = static_cast<std::size_t>(bytes.between(0, 15));
+    const std::size_t shift = choose_shift<L>(bytes);
     agree([&](Results& results) {
         L* labels = memory.take<L>(out.span, shift);
         const auto view = view_labels(out, labels);
@@ -72,31 +67,9 @@ void run_resize(Bytes& bytes) {
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    Bytes bytes(data, size);
-    memory.rewind(0, 0);
-    switch (bytes.between(0, 8)) {
-        case 0:
-            run_resize<std::uint8_t>(bytes);
-            break;
-        case 1:
-            run_resize<std::int32_t>(bytes);
-            break;
-        case 2:
-            run_resize<std::int64_t>(bytes);
-            break;
-        case 3:
-            run_argmax<float, std::int32_t>(bytes);
-            break;
-        case 4:
-            run_argmax<ev::Half, std::int32_t>(bytes);
-            break;
-        case 5:
-            run_argmax<ev::Half, std::uint8_t>(bytes);
-            break;
-        default:
-            run_argmax<float, std::uint8_t>(bytes);
-            break;
-    }
-    return 0;
+void ev::fuzz::run_case(Bytes& bytes) {
+    run_one_of(bytes, {run_resize<std::uint8_t>, run_resize<std::int32_t>, run_resize<std::int64_t>,
+                       run_argmax<float, std::uint8_t>, run_argmax<float, std::uint8_t>,
+                       run_argmax<float, std::int32_t>, run_argmax<Half, std::uint8_t>,
+                       run_argmax<Half, std::int32_t>});
 }

@@ -1,10 +1,5 @@
 // Masks above a threshold, and instance masks from prototypes, in one resize and in two.
-#include <vector>
-
-#include "agree.h"
-#include "bytes.h"
-#include "layout.h"
-#include "memory.h"
+#include "target.h"
 
 namespace {
 
@@ -47,9 +42,8 @@ void run_mask(Bytes& bytes) {
     const int height = bytes.size(1, 8, 24);
     const int width = bytes.size(1, 12, 70);
     const Layout layout = choose_layout(bytes, {1, height, width}, 2);
-    T* logits = memory.take<T>(layout.span, static_cast<std::size_t>(bytes.between(0, 15)));
     Values values(bytes);
-    values.fill(logits, layout.span);
+    const T* logits = take_values<T>(bytes, layout.span, values);
     const ev::SourceView<T> source{logits + layout.first, 0, 0, height, width, layout.stride[1]};
     const std::int32_t image_height = bytes.size(1, 16, 40);
     const std::int32_t image_width = bytes.size(1, 30, 160);
@@ -64,7 +58,7 @@ void run_mask(Bytes& bytes) {
     const std::int32_t columns_left = image_width - left;
     const std::int32_t mask_height = bytes.flag() ? rows_left : bytes.between(1, rows_left);
     const std::int32_t mask_width = bytes.flag() ? columns_left : bytes.between(1, columns_left);
-    const auto shift = static_cast<std::size_t>(bytes.between(0, 63));
+    const std::size_t shift = choose_shift<std::uint8_t>(bytes);
     const std::size_t pixels = static_cast<std::size_t>(mask_height) * static_cast<std::size_t>(mask_width);
     agree([&](Results& results) {
         auto* mask = memory.take<std::uint8_t>(pixels, shift);
@@ -92,12 +86,10 @@ void run_instance(Bytes& bytes) {
     const int height = bytes.size(1, 8, 20);
     const int width = bytes.size(1, 10, 40);
     const Layout layout = choose_layout(bytes, {count, height, width}, 2);
-    T* maps = memory.take<T>(layout.span, static_cast<std::size_t>(bytes.between(0, 15)));
-    Values(bytes).fill(maps, layout.span);
+    const T* maps = take_values<T>(bytes, layout.span);
     const ev::PrototypeView<T> prototypes{maps + layout.first, count,           height, width,
                                           layout.stride[0],    layout.stride[1]};
-    auto* coefficients = memory.take<float>(static_cast<std::size_t>(count));
-    Values(bytes).fill(coefficients, static_cast<std::size_t>(count));
+    const auto* coefficients = take_values<float>(bytes, static_cast<std::size_t>(count));
     const std::int32_t image_height = bytes.size(1, 24, 60);
     const std::int32_t image_width = bytes.size(1, 40, 160);
     const ev::Taps<K>* rows = take_taps<K>(choose_axis(bytes, K, image_height, height));
@@ -111,7 +103,7 @@ void run_instance(Bytes& bytes) {
         return ev::PrototypeAxis{gain, static_cast<double>(bytes.between(-2, 2)), 0.25F};
     };
     const ev::CropRule rule{K == 2 && bytes.flag(), axis(image_width, width), axis(image_height, height)};
-    const auto shift = static_cast<std::size_t>(bytes.between(0, 63));
+    const std::size_t shift = choose_shift<std::uint8_t>(bytes);
     agree([&](Results& results) {
         ev::Window inside{};
         const ev::Window window = ev::kernels().find_window(box, rule, taps, height, width, &inside);
@@ -127,33 +119,10 @@ void run_instance(Bytes& bytes) {
     });
 }
 
-template <class T>
-void run(Bytes& bytes) {
-    switch (bytes.between(0, 3)) {
-        case 0:
-            run_mask<T, 2>(bytes);
-            break;
-        case 1:
-            run_mask<T, 4>(bytes);
-            break;
-        case 2:
-            run_instance<T, 2>(bytes);
-            break;
-        default:
-            run_instance<T, 4>(bytes);
-            break;
-    }
-}
-
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    Bytes bytes(data, size);
-    memory.rewind(0, 0);
-    if (bytes.flag()) {
-        run<ev::Half>(bytes);
-    } else {
-        run<float>(bytes);
-    }
-    return 0;
+void ev::fuzz::run_case(Bytes& bytes) {
+    run_one_of(bytes, {run_mask<float, 2>, run_mask<float, 4>, run_mask<Half, 2>, run_mask<Half, 4>,
+                       run_instance<float, 2>, run_instance<float, 4>, run_instance<Half, 2>,
+                       run_instance<Half, 4>});
 }

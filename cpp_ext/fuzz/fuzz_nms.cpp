@@ -1,9 +1,7 @@
 // Suppression of boxes along the axes and of rotated ones.
 #include <algorithm>
 
-#include "agree.h"
-#include "bytes.h"
-#include "memory.h"
+#include "target.h"
 
 namespace {
 
@@ -34,16 +32,14 @@ std::int64_t choose_class(Bytes& bytes, bool hostile) {
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    Bytes bytes(data, size);
-    memory.rewind(0, 0);
+void ev::fuzz::run_case(Bytes& bytes) {
     const bool rotated = bytes.between(0, 2) == 0;
     const std::size_t columns = rotated ? 5 : 4;
-    const auto count = static_cast<std::size_t>(bytes.size(0, 24, 160));
-    auto* boxes = memory.take<float>(count * columns, static_cast<std::size_t>(bytes.between(0, 15)));
+    const bool many = !rotated && is_rare(bytes, 512);  // more than are looked at to begin with
+    const auto count = static_cast<std::size_t>(many ? bytes.between(1000, 3000) : bytes.size(0, 24, 160));
+    auto* boxes = memory.take<float>(count * columns, choose_shift<float>(bytes));
     fill_boxes(bytes, boxes, count, columns);
-    auto* scores = memory.take<float>(count, static_cast<std::size_t>(bytes.between(0, 15)));
-    Values(bytes).fill(scores, count);
+    const auto* scores = take_values<float>(bytes, count);
     ev::NmsJob job{};
     if (bytes.flag()) {
         const bool hostile = bytes.between(0, 7) == 0;
@@ -71,5 +67,4 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         results.add(found);
         results.add(kept, static_cast<std::size_t>(std::max<std::ptrdiff_t>(found, 0)));
     });
-    return 0;
 }

@@ -2,22 +2,18 @@
 #include <algorithm>
 #include <cstring>
 
-#include "agree.h"
-#include "bytes.h"
-#include "layout.h"
-#include "memory.h"
+#include "target.h"
 
 namespace {
 
 using namespace ev::fuzz;
 
-/// Masks of long runs, of short ones, or of any bytes.
-void fill_mask(Bytes& bytes, std::uint8_t* mask, std::size_t count) {
-    const int usual_run = bytes.size(1, 8, 90);
+/// Runs along the rows of up to so many equal pixels; what is not 0 is at times any byte.
+void fill_mask(Bytes& bytes, std::uint8_t* mask, std::size_t count, int longest_run) {
     std::uint8_t value = 0;
     for (std::size_t i = 0, left = 0; i < count; ++i) {
         if (left == 0) {
-            left = static_cast<std::size_t>(bytes.between(1, usual_run));
+            left = static_cast<std::size_t>(bytes.between(1, longest_run));
             value = value == 0 ? (bytes.between(0, 3) == 0 ? bytes.byte() : 1) : 0;
         }
         --left;
@@ -39,9 +35,12 @@ void check_mask(const ev::CropView& crop, const std::uint8_t* decoded, std::ptrd
 
 /// A mask to counts, to a string, and back.
 void run_mask(Bytes& bytes) {
-    const Layout layout = choose_layout(bytes, {1, bytes.size(0, 12, 40), bytes.size(0, 24, 140)}, 2);
-    auto* mask = memory.take<std::uint8_t>(layout.span, static_cast<std::size_t>(bytes.between(0, 63)));
-    fill_mask(bytes, mask, layout.span);
+    const bool large = is_rare(bytes, 512);  // more changes than an encoder keeps
+    const int height = large ? bytes.between(200, 300) : bytes.size(0, 12, 40);
+    const int width = large ? bytes.between(200, 300) : bytes.size(0, 24, 140);
+    const Layout layout = choose_layout(bytes, {1, height, width}, 2);
+    auto* mask = memory.take<std::uint8_t>(layout.span, choose_shift<std::uint8_t>(bytes));
+    fill_mask(bytes, mask, layout.span, large ? 2 : bytes.size(1, 8, 90));
     ev::CropView crop{};
     crop.data = mask + layout.first;
     crop.height = layout.extent[1];
@@ -119,19 +118,6 @@ void run_text(Bytes& bytes) {
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    Bytes bytes(data, size);
-    memory.rewind(0, 0);
-    switch (bytes.between(0, 2)) {
-        case 0:
-            run_mask(bytes);
-            break;
-        case 1:
-            run_counts(bytes);
-            break;
-        default:
-            run_text(bytes);
-            break;
-    }
-    return 0;
+void ev::fuzz::run_case(Bytes& bytes) {
+    run_one_of(bytes, {run_mask, run_counts, run_text});
 }

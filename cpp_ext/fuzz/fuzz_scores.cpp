@@ -1,26 +1,50 @@
 // Softmax over any axis, sigmoid, and the best k.
-#include "agree.h"
-#include "bytes.h"
-#include "memory.h"
+#include <algorithm>
+#include <type_traits>
+
+#include "target.h"
 
 namespace {
 
 using namespace ev::fuzz;
 
+struct Shape {
+    std::int64_t outer, size, inner;
+};
+
+Shape choose_shape(Bytes& bytes) {
+    if (is_rare(bytes, 64)) return {1, bytes.between(400, 2500), bytes.between(2, 40)};  // beyond a block
+    if (is_rare(bytes, 4096)) return {1, bytes.between(4, 6), 16 * bytes.between(16384, 17000)};  // 4 MiB
+    const bool rows = bytes.flag();
+    return {bytes.between(0, 4), bytes.size(0, 20, 200), rows ? 1 : bytes.size(0, 6, 140)};
+}
+
 template <class T>
 void run_softmax(Bytes& bytes) {
-    const std::int64_t outer = bytes.between(0, 4);
-    const std::int64_t size = bytes.size(0, 20, 200);
-    const std::int64_t inner = bytes.flag() ? 1 : bytes.size(0, 6, 140);
-    const auto count = static_cast<std::size_t>(outer * size * inner);
-    T* logits = memory.take<T>(count, static_cast<std::size_t>(bytes.between(0, 15)));
-    Values(bytes).fill(logits, count);
-    const auto shift = static_cast<std::size_t>(bytes.between(0, 15));
+    const Shape shape = choose_shape(bytes);
+    const auto count = static_cast<std::size_t>(shape.outer * shape.size * shape.inner);
+    const T* logits = take_values<T>(bytes, count);
+    const std::size_t shift = choose_shift<float>(bytes);
     agree([&](Results& results) {
         auto* out = memory.take<float>(count, shift);
-        ev::kernels().softmax(logits, outer, size, inner, out);
+        ev::kernels().softmax(logits, shape.outer, shape.size, shape.inner, out);
         results.add(out, count);
     });
+    if constexpr (std::is_same_v<T, float>) {
+        agree([&](Results& results) {
+            auto* both = memory.take<float>(count, shift);
+            std::copy_n(logits, count, both);
+            ev::kernels().softmax(both, shape.outer, shape.size, shape.inner, both);
+            results.add(both, count);
+        });
+    }
+}
+
+template <class T>
+void run_sigmoid(Bytes& bytes) {
+    const auto count = static_cast<std::size_t>(bytes.size(0, 60, 1200));
+    const T* logits = take_values<T>(bytes, count);
+    const std::size_t shift = choose_shift<float>(bytes);
     agree([&](Results& results) {
         auto* out = memory.take<float>(count, shift);
         ev::kernels().sigmoid(logits, static_cast<std::int64_t>(count), out);
@@ -30,8 +54,7 @@ void run_softmax(Bytes& bytes) {
 
 void run_top_k(Bytes& bytes) {
     const auto count = static_cast<std::size_t>(bytes.size(0, 40, 1200));
-    auto* scores = memory.take<float>(count, static_cast<std::size_t>(bytes.between(0, 15)));
-    Values(bytes).fill(scores, count);
+    const auto* scores = take_values<float>(bytes, count);
     const auto k = static_cast<std::size_t>(bytes.between(0, static_cast<int>(count)));
     agree([&](Results& results) {
         auto* keys = memory.take<std::uint64_t>(count);
@@ -46,19 +69,7 @@ void run_top_k(Bytes& bytes) {
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    Bytes bytes(data, size);
-    memory.rewind(0, 0);
-    switch (bytes.between(0, 2)) {
-        case 0:
-            run_softmax<float>(bytes);
-            break;
-        case 1:
-            run_softmax<ev::Half>(bytes);
-            break;
-        default:
-            run_top_k(bytes);
-            break;
-    }
-    return 0;
+void ev::fuzz::run_case(Bytes& bytes) {
+    run_one_of(bytes, {run_softmax<float>, run_softmax<Half>, run_sigmoid<float>, run_sigmoid<Half>,
+                       run_top_k, run_top_k});
 }

@@ -1,10 +1,9 @@
 // Jobs of write_image: every filter, element type, layout, placement and order of channels.
 #pragma once
 
-#include "agree.h"
-#include "bytes.h"
-#include "layout.h"
-#include "memory.h"
+#include <algorithm>
+
+#include "target.h"
 
 namespace ev::fuzz {
 
@@ -21,7 +20,11 @@ inline ev::ImageJob choose_job(Bytes& bytes, int image_channels) {
     job.resized_width = bytes.size(1, 24, 160);
     job.offset_y = bytes.between(-20, 20);
     job.offset_x = bytes.between(-40, 40);
-    for (int& channel : job.order) channel = bytes.between(0, image_channels - 1);
+    const int order = bytes.between(0, image_channels >= 3 ? 3 : 1);
+    for (int c = 0; c < 3; ++c) {
+        const int usual = order == 2 ? c : 2 - c;
+        job.order[c] = order >= 2 ? usual : bytes.between(0, image_channels - 1);
+    }
     return job;
 }
 
@@ -44,12 +47,12 @@ void fill_table(Bytes& bytes, T* table, std::size_t channels) {
 template <class T>
 void run_typed_image(Bytes& bytes, ev::ImageJob& job) {
     const auto channels = static_cast<std::size_t>(job.out.channels);
-    T* table = memory.take<T>(channels * 256, static_cast<std::size_t>(bytes.between(0, 3)));
+    T* table = memory.take<T>(channels * 256, choose_shift<T>(bytes));
     fill_table(bytes, table, channels);
-    T* pad = memory.take<T>(channels);
-    bytes.fill(reinterpret_cast<std::uint8_t*>(pad), channels * sizeof(T));
+    T* pad = take_bits<T>(bytes, channels);
+    if (bytes.flag()) std::fill_n(pad, channels, pad[0]);
     const Layout out = choose_layout(bytes, {job.out.channels, job.out.height, job.out.width});
-    const auto shift = static_cast<std::size_t>(bytes.between(0, 15));
+    const std::size_t shift = choose_shift<T>(bytes);
     job.table = table;
     job.pad = pad;
     job.out.channel_stride = out.stride[0];

@@ -30,7 +30,7 @@ inline Layout choose_layout(Bytes& bytes, std::array<int, 3> extent, int innermo
     if (innermost >= 0) {
         std::swap(order[0], order[static_cast<std::size_t>(2 - innermost)]);
         if (bytes.flag()) std::swap(order[1], order[2]);
-    } else {
+    } else if (bytes.flag()) {
         for (int i = 2; i > 0; --i) {
             std::swap(order[static_cast<std::size_t>(i)],
                       order[static_cast<std::size_t>(bytes.between(0, i))]);
