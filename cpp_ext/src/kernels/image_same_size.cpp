@@ -15,10 +15,6 @@ namespace {
 // no vector, cost most of the time of a narrow image. A pixel's index fits in an int then.
 constexpr int kMostTogether = 1 << 24;
 
-// Bytes of a result whose planes are written past the caches, which would not hold it and the image until it
-// is read: three more streams to read first take half as long again.
-constexpr std::int64_t kLargeResult = std::int64_t{16} << 20;
-
 struct SameSizeScratch {
     std::uint8_t* converted;
     std::uint8_t* row;
@@ -52,6 +48,10 @@ PackedRow packed_from(const SourceRow& source, int first) {
 }
 
 #if defined(__AVX2__)
+
+// Bytes of a result whose planes are written past the caches, which would not hold it and the image until it
+// is read: three more streams to read first take half as long again.
+constexpr std::int64_t kLargeResult = std::int64_t{16} << 20;
 
 bool writes_past_caches(const ImageJob& job, const Region& region) {
     const std::int64_t rows = region.y_end - region.y_begin;
