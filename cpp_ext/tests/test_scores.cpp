@@ -1,4 +1,5 @@
-// The shared scalar arithmetic and the scores kernels without Python.
+// The shared scalar arithmetic and the scores kernels without Python. The loops for processors without
+// vectors are compiled here, too.
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -6,6 +7,10 @@
 
 #include "check.h"
 #include "ev/kernels.h"
+#include "random.h"
+
+#define EV_PLAIN_LANES
+#include "../src/kernels/scores.cpp"  // NOLINT(bugprone-suspicious-include)
 
 namespace {
 
@@ -104,6 +109,36 @@ void test_softmax_of_every_layout_is_one() {
     }
 }
 
+/// Equal bits, or NaN both.
+bool same_floats(const std::vector<float>& a, const std::vector<float>& b) {
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        if (ev::bits_of(a[i]) != ev::bits_of(b[i]) && !(std::isnan(a[i]) && std::isnan(b[i]))) return false;
+    }
+    return true;
+}
+
+void test_loops_without_vectors_give_the_same_bits() {
+    const float special[] = {kNan, kInfinity, -kInfinity, 0.0F, -0.0F, 1e-45F, -87.4F, -103.5F, 3e38F};
+    ev::test::Random random;
+    for (const std::int64_t size : {1, 15, 16, 17, 100, 700}) {
+        for (const std::int64_t inner : {1, 3, 40}) {
+            std::vector<float> logits(static_cast<std::size_t>(size * inner));
+            for (float& logit : logits) {
+                logit = random.between(0, 99) == 0 ? special[random.between(0, 8)]
+                                                   : random.next() * 60.0F - 40.0F;
+            }
+            std::vector<float> plain(logits.size());
+            std::vector<float> out(logits.size());
+            ev::softmax(logits.data(), 1, size, inner, plain.data());
+            ev::kernels().softmax(logits.data(), 1, size, inner, out.data());
+            CHECK(same_floats(plain, out));
+            ev::sigmoid(logits.data(), size * inner, plain.data());
+            ev::kernels().sigmoid(logits.data(), size * inner, out.data());
+            CHECK(same_floats(plain, out));
+        }
+    }
+}
+
 void test_top_k() {
     const std::vector<float> scores{0.5F, kNan, 2.0F, 0.5F, -kInfinity, 2.0F};
     const std::int64_t expected[] = {2, 5, 0, 3, 4, 1};
@@ -125,5 +160,6 @@ void run() {
     test_exp();
     test_descending_keys();
     test_softmax_of_every_layout_is_one();
+    test_loops_without_vectors_give_the_same_bits();
     test_top_k();
 }

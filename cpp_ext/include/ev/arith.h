@@ -56,7 +56,7 @@ EV_INLINE bool is_finite(float value) {
     return (bits_of(value) & 0x7f800000U) != 0x7f800000U;
 }
 
-/// What exp_of and sigmoid_of need of a float; src/kernels/floats.h has the same for a register of them.
+/// What exp_of and sigmoid_of need of a float; src/kernels/lanes.h has the same for a register of them.
 EV_INLINE float at_least(float low, float x) {
     return select(x < low, low, x);
 }

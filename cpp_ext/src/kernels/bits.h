@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "float_lanes.h"
+#include "lanes.h"
 
 #if defined(__AVX2__)
 #include <immintrin.h>
@@ -107,18 +107,18 @@ EV_INLINE std::uint64_t last_nonzero_bits(const std::uint8_t* row, std::int64_t 
 /// A bit for each of `count` values above the threshold, 1 to 64; 0 after them.
 template <class T>
 EV_INLINE std::uint64_t above_bits(const T* values, std::int32_t count, float threshold) {
-#if defined(EV_HAVE_LANES)
-    const FloatLanes limit = fill_lanes(threshold);
+#if EV_WIDE_LANES
+    const Floats limit = threshold;
     std::uint64_t word = 0;
     if (count == kWordBits) {
         for (int i = 0; i < kWordBits; i += kFloatLanes) {
-            word |= std::uint64_t{lanes_above(load_lanes(values + i), limit)} << i;
+            word |= std::uint64_t{bits_from_mask(greater(load(values + i), limit))} << i;
         }
         return word;
     }
     for (std::int32_t i = 0; i < count; i += kFloatLanes) {
         const std::int32_t some = count - i < kFloatLanes ? count - i : kFloatLanes;
-        word |= std::uint64_t{lanes_above(load_lanes(values + i, some), limit)} << i;
+        word |= std::uint64_t{bits_from_mask(greater(load_n(values + i, some), limit))} << i;
     }
     return word & ((std::uint64_t{1} << count) - 1);  // zeros after the end may be above a threshold below 0
 #else

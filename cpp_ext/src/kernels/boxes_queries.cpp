@@ -5,8 +5,8 @@
 
 #include "best_keys.h"
 #include "ev/boxes.h"
-#include "floats_sums.h"
 #include "hit_writer.h"
+#include "lanes_sums.h"
 
 namespace ev {
 inline namespace EV_ISA {
@@ -31,9 +31,9 @@ double sum_of_exponentials(const OutputView<T>& logits, std::int64_t query, floa
     for (std::int64_t start = 0; start < logits.channels; start += chunk) {
         const std::int64_t n = std::min(chunk, logits.channels - start);
         const T* row = classes_of(logits, query, start, n, copy);
-        for (std::int64_t i = 0; i < n; i += kFloats) {
+        for (std::int64_t i = 0; i < n; i += kFloatLanes) {
             // Floats beyond the end add 0, or NaN to a sum that is NaN already.
-            const Floats some = load_some(row + i, n - i, -std::numeric_limits<float>::infinity());
+            const Floats some = load_up_to(row + i, n - i, -std::numeric_limits<float>::infinity());
             sums.add(exp_below_89(some - highest), static_cast<int>(i % kSums));
         }
     }

@@ -5,7 +5,7 @@
 #include <type_traits>
 
 #include "bits.h"
-#include "float_lanes.h"
+#include "lanes.h"
 #include "masks_dense.h"
 #include "masks_stretches.h"
 #include "scratch.h"
@@ -35,8 +35,8 @@ Rows as_floats(const SourceView<Half>& source, ScratchArena* arena) {
         const Half* from = source.data + y * source.row_stride;
         float* to = rows + static_cast<std::ptrdiff_t>(y) * source.width;
         std::int32_t x = 0;
-#if defined(EV_HAVE_LANES)
-        for (; x + kFloatLanes <= source.width; x += kFloatLanes) store_lanes(to + x, load_lanes(from + x));
+#if EV_WIDE_LANES
+        for (; x + kFloatLanes <= source.width; x += kFloatLanes) store(to + x, load(from + x));
 #endif
         for (; x < source.width; ++x) to[x] = to_float(from[x]);
     }
@@ -133,7 +133,7 @@ void write_mask(const SourceView<T>& source, const Taps<K>* rows, const ColumnPl
     std::fill_n(blended + source.width, kBlendSlack, 0.0F);
 
     // Stretches that are shorter on average are not worth looking at one by one.
-    const std::int32_t most_changes = kWordBits * columns.size / (columns.source_size * kFloatLanes);
+    const std::int32_t most_changes = kWordBits * columns.size / (columns.source_size * kMaskLanes);
     Masker<K> masker{columns,   source.left, source.width, words,  threshold,
                      mask.left, end,         sides,        chunks, most_changes};
     const RowColumns<K> row_columns(columns, mask.left, end, source.left);

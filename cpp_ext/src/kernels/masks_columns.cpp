@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "ev/masks_binary.h"
-#include "float_lanes.h"
+#include "lanes.h"
 #include "scratch.h"
 
 namespace ev {

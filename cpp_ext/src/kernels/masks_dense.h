@@ -4,10 +4,17 @@
 #include <algorithm>
 
 #include "ev/masks_binary.h"
-#include "float_lanes.h"
+#include "lanes.h"
 
 namespace ev {
 inline namespace EV_ISA {
+
+// Columns that are interpolated together, from no more source columns.
+#if EV_WIDE_LANES
+constexpr std::int32_t kMaskLanes = kFloatLanes;
+#else
+constexpr std::int32_t kMaskLanes = 8;
+#endif
 
 /// Floats behind a blended row that RowColumns may load.
 constexpr std::int32_t kBlendSlack = 16;
@@ -34,7 +41,7 @@ class RowColumns {
             weight_[k] = columns.weight[k] + begin;
         }
         // Of an enlarged row as many columns as lanes read from so many sources, else fewer do.
-        while (step_ > kFloatLanes / 2 && size_ >= step_ && !fit((size_ - step_) / 2, step_)) --step_;
+        while (step_ > kMaskLanes / 2 && size_ >= step_ && !fit((size_ - step_) / 2, step_)) --step_;
     }
 
     /// Whether a row is shrunk so much that a column has no source in common with its neighbours.
@@ -43,7 +50,7 @@ class RowColumns {
     /// 1 where the sum of blended sources is above 0.
     void interpolate(const float* blended, std::uint8_t* out) const {
         std::int32_t x = 0;
-#if defined(EV_HAVE_LANES)
+#if EV_WIDE_LANES
         while (x < size_) {
             for (; x + step_ <= size_ && fit(x, step_); x += step_) interpolate_lanes(blended, x, step_, out);
             const std::int32_t count = std::min(step_ / 2, size_ - x);
@@ -87,11 +94,11 @@ class RowColumns {
     const float* weight_[K];
     std::int32_t left_;
     std::int32_t size_;
-    std::int32_t step_ = kFloatLanes;
+    std::int32_t step_ = kMaskLanes;
 
     /// Whether `count` columns from `x` on read from no farther apart than a register is wide.
     bool fit(std::int32_t x, std::int32_t count) const {
-        return count == 0 || index_[K - 1][x + count - 1] - index_[0][x] < kFloatLanes;
+        return count == 0 || index_[K - 1][x + count - 1] - index_[0][x] < kMaskLanes;
     }
 
     void interpolate_plainly(const float* blended, std::int32_t begin, std::int32_t end,
@@ -103,16 +110,16 @@ class RowColumns {
         }
     }
 
-#if defined(EV_HAVE_LANES)
+#if EV_WIDE_LANES
     void interpolate_lanes(const float* blended, std::int32_t x, std::int32_t count,
                            std::uint8_t* out) const {
         const std::int32_t base = index_[0][x];
-        const FloatLanes window = load_lanes(blended + (base - left_));
-        FloatLanes sum = load_lanes(weight_[0] + x) * pick_lanes(window, index_[0] + x, base);
+        const Floats window = load(blended + (base - left_));
+        Floats sum = load(weight_[0] + x) * table_lookup(window, load(index_[0] + x) - base);
         for (int k = 1; k < K; ++k) {
-            sum = sum + load_lanes(weight_[k] + x) * pick_lanes(window, index_[k] + x, base);
+            sum = sum + load(weight_[k] + x) * table_lookup(window, load(index_[k] + x) - base);
         }
-        store_bits(out + x, lanes_above(sum, fill_lanes(0.0F)), count);
+        store_bits(out + x, bits_from_mask(greater(sum, 0.0F)), count);
     }
 #endif
 };

@@ -2,14 +2,14 @@
 
 #include <algorithm>
 
-#include "float_lanes.h"
+#include "lanes.h"
 #include "scratch.h"
 
 namespace ev {
 inline namespace EV_ISA {
 namespace {
 
-#if defined(EV_HAVE_LANES)
+#if EV_WIDE_LANES
 
 // Rows whose sums are built up side by side, to hide how long an addition takes.
 constexpr std::int32_t kRowBlock = 4;
@@ -18,20 +18,20 @@ constexpr std::int32_t kRowBlock = 4;
 template <int R, bool Whole, class T>
 void sum_block(const PrototypeView<T>& prototypes, const float* coefficients, const T* first,
                std::int32_t count, float* sums, std::ptrdiff_t stride) {
-    FloatLanes totals[R];
-    for (int r = 0; r < R; ++r) totals[r] = fill_lanes(0.0F);
+    Floats totals[R];
+    for (int r = 0; r < R; ++r) totals[r] = 0.0F;
     for (std::int32_t m = 0; m < prototypes.count; ++m, first += prototypes.map_stride) {
-        const FloatLanes weight = fill_lanes(coefficients[m]);
+        const Floats weight = coefficients[m];
         for (int r = 0; r < R; ++r) {
             const T* from = first + r * prototypes.row_stride;
-            totals[r] = totals[r] + weight * (Whole ? load_lanes(from) : load_lanes(from, count));
+            totals[r] = totals[r] + weight * (Whole ? load(from) : load_n(from, count));
         }
     }
     for (int r = 0; r < R; ++r) {
         if (Whole) {
-            store_lanes(sums + r * stride, totals[r]);
+            store(sums + r * stride, totals[r]);
         } else {
-            store_lanes(sums + r * stride, totals[r], count);
+            store_n(sums + r * stride, count, totals[r]);
         }
     }
 }

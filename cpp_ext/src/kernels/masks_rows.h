@@ -5,14 +5,14 @@
 #include <limits>
 
 #include "ev/masks.h"
-#include "masks_lanes.h"
+#include "lanes.h"
 
 namespace ev {
 inline namespace EV_ISA {
 
 // Vectors of source columns whose running maxima are held in registers.
 constexpr int kRowVectors = 4;
-constexpr std::int32_t kRowStep = kRowVectors * Lanes::kCount;
+constexpr std::int32_t kRowStep = kRowVectors * kFloatLanes;
 
 /// The columns that are read of one source row, all classes.
 struct SourceRow {
@@ -25,32 +25,32 @@ struct SourceRow {
 /// in whole cache lines. An odd number of them, so that a pixel's classes lie in different sets of the cache.
 EV_INLINE std::size_t row_pitch(std::size_t columns) {
     constexpr std::size_t line = 16;
-    return ((columns + std::max(kRowStep, Lanes::kCount + 1) + line - 1) / line | 1) * line;
+    return ((columns + std::max(kRowStep, kFloatLanes + 1) + line - 1) / line | 1) * line;
 }
 
 /// The best class of kRowStep pixels, which are copied to `to`. `ahead` is the distance to what is read next.
 template <class T>
 EV_INLINE void argmax_step(const T* from, std::ptrdiff_t from_stride, std::ptrdiff_t ahead,
                            std::int32_t classes, float* to, std::ptrdiff_t to_stride, std::int32_t* labels) {
-    constexpr std::ptrdiff_t lanes = Lanes::kCount;
-    Lanes::Floats best[kRowVectors];
-    Lanes::Ints winner[kRowVectors];
+    constexpr std::ptrdiff_t lanes = kFloatLanes;
+    Floats best[kRowVectors];
+    Ints winner[kRowVectors];
     for (int k = 0; k < kRowVectors; ++k) {
-        best[k] = Lanes::fill(classes == 1 ? 0.0F : -std::numeric_limits<float>::infinity());
-        winner[k] = Lanes::fill(0);
+        best[k] = classes == 1 ? 0.0F : -std::numeric_limits<float>::infinity();
+        winner[k] = 0;
     }
     for (std::int32_t id = 0; id < classes; ++id, from += from_stride, to += to_stride) {
-        const Lanes::Ints label = Lanes::fill(classes == 1 ? 1 : id);
+        const Ints label = classes == 1 ? 1 : id;
         for (int k = 0; k < kRowVectors; ++k) {
-            const Lanes::Floats value = Lanes::load(from + k * lanes);
-            Lanes::prefetch(from + ahead + k * lanes);
-            Lanes::store(to + k * lanes, value);
-            const Lanes::Mask wins = Lanes::greater(value, best[k]);
-            best[k] = Lanes::select(wins, value, best[k]);
-            winner[k] = Lanes::select(wins, label, winner[k]);
+            const Floats value = load(from + k * lanes);
+            prefetch_later(from + ahead + k * lanes);
+            store(to + k * lanes, value);
+            const Mask wins = greater(value, best[k]);
+            best[k] = if_then_else(wins, value, best[k]);
+            winner[k] = if_then_else(wins, label, winner[k]);
         }
     }
-    for (int k = 0; k < kRowVectors; ++k) Lanes::store(labels + k * lanes, winner[k]);
+    for (int k = 0; k < kRowVectors; ++k) store(labels + k * lanes, winner[k]);
 }
 
 /// Fills `row` with `count` columns from `left` on of row `index`.

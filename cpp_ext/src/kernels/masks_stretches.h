@@ -6,13 +6,14 @@
 
 #include "bits.h"
 #include "ev/masks_binary.h"
-#include "float_lanes.h"
+#include "lanes.h"
+#include "masks_dense.h"
 
 namespace ev {
 inline namespace EV_ISA {
 
-/// Columns that are interpolated together: at most kFloatLanes, and unless they all read the same sources,
-/// from at most kFloatLanes.
+/// Columns that are interpolated together: at most kMaskLanes, and unless they all read the same sources,
+/// from at most kMaskLanes.
 struct Chunk {
     std::int32_t begin, end;
     std::int32_t base, sources;  // the source columns they read
@@ -107,7 +108,7 @@ struct Masker {
         if (!all && bit_at(sides.any, start)) return;
         const std::int32_t first = std::max(columns.starts[left + start], done);
         const std::int32_t last = std::min(columns.ends[left + stop], end);
-        if (last - first < kFloatLanes) return;  // not worth parting what is around it
+        if (last - first < kMaskLanes) return;  // not worth parting what is around it
         decide_singly(first, out);
         paint(first, last, all, out);
     }
@@ -115,7 +116,7 @@ struct Masker {
     /// The same for the columns up to `stop`, one after another.
     void decide_singly(std::int32_t stop, std::uint8_t* out) {
         while (done < stop) {
-#if defined(EV_HAVE_LANES)
+#if EV_WIDE_LANES
             if (decide_lanes(stop, out)) continue;
 #endif
             decide_run(std::min(columns.next[done], stop), out);
@@ -139,27 +140,27 @@ struct Masker {
         }
     }
 
-#if defined(EV_HAVE_LANES)
+#if EV_WIDE_LANES
     /// As many columns as a chunk takes; none where the next one reads from farther apart than that.
     bool decide_lanes(std::int32_t stop, std::uint8_t* out) {
         const std::int32_t first = done;
         const std::int32_t base = columns.index[0][first];
-        std::int32_t last = std::min(first + kFloatLanes, stop);
-        while (last > first && columns.index[K - 1][last - 1] - base >= kFloatLanes) --last;
+        std::int32_t last = std::min(first + kMaskLanes, stop);
+        while (last > first && columns.index[K - 1][last - 1] - base >= kMaskLanes) --last;
         if (last == first) return false;
         // 2 where a source column is above the threshold in all rows, 1 where it is in some.
         const std::int32_t place = base - left;
-        const FloatLanes states =
+        const Floats states =
             spread_bits(bits_from(sides.all, place)) + spread_bits(bits_from(sides.any, place));
-        FloatLanes least = pick_lanes(states, columns.index[0] + first, base);
-        FloatLanes greatest = least;
+        Floats least = table_lookup(states, load(columns.index[0] + first) - base);
+        Floats greatest = least;
         for (int k = 1; k < K; ++k) {
-            const FloatLanes state = pick_lanes(states, columns.index[k] + first, base);
-            least = least_lanes(least, state);
-            greatest = greatest_lanes(greatest, state);
+            const Floats state = table_lookup(states, load(columns.index[k] + first) - base);
+            least = min(least, state);
+            greatest = max(greatest, state);
         }
-        const std::uint32_t all = lanes_above(least, fill_lanes(1.0F));
-        const std::uint32_t any = lanes_above(greatest, fill_lanes(0.0F));
+        const std::uint32_t all = bits_from_mask(greater(least, 1.0F));
+        const std::uint32_t any = bits_from_mask(greater(greatest, 0.0F));
         const std::uint32_t columns_in = (1U << (last - first)) - 1U;
         if ((any & ~all & columns_in) == 0) {
             store_bits(out + (first - begin), all, last - first);
@@ -183,13 +184,13 @@ struct Masker {
         const std::int32_t stop = columns.index[K - 1][first] - left + 1;
         while (first < last) {
             Chunk* open = num_chunks > 0 ? &chunks[num_chunks - 1] : nullptr;
-            if (open != nullptr && open->end == first && first - open->begin < kFloatLanes &&
-                stop - open->base <= kFloatLanes) {
-                open->end = std::min(last, open->begin + kFloatLanes);
+            if (open != nullptr && open->end == first && first - open->begin < kMaskLanes &&
+                stop - open->base <= kMaskLanes) {
+                open->end = std::min(last, open->begin + kMaskLanes);
                 open->sources = stop - open->base;
             } else {
                 open = &chunks[num_chunks++];
-                *open = {first, std::min(last, first + kFloatLanes), base, stop - base, 0U, ~0U};
+                *open = {first, std::min(last, first + kMaskLanes), base, stop - base, 0U, ~0U};
             }
             first = open->end;
         }
@@ -197,29 +198,29 @@ struct Masker {
 
     /// Interpolates the chunks of one row of the mask.
     void interpolate(const float* const* from, const float* weight, std::uint8_t* out) const {
-#if defined(EV_HAVE_LANES)
-        FloatLanes weights[K];
-        for (int k = 0; k < K; ++k) weights[k] = fill_lanes(weight[k]);
-        const FloatLanes limit = fill_lanes(threshold);
+#if EV_WIDE_LANES
+        Floats weights[K];
+        for (int k = 0; k < K; ++k) weights[k] = weight[k];
+        const Floats limit = threshold;
         for (std::int32_t i = 0; i < num_chunks; ++i) {
             const Chunk& chunk = chunks[i];
-            if (chunk.sources > kFloatLanes) {
+            if (chunk.sources > kMaskLanes) {
                 interpolate_plainly(chunk, weight, from, out);
                 continue;
             }
-            FloatLanes blended = weights[0] * load_lanes(from[0] + chunk.base, chunk.sources);
+            Floats blended = weights[0] * load_n(from[0] + chunk.base, chunk.sources);
             for (int k = 1; k < K; ++k) {
-                blended = blended + weights[k] * load_lanes(from[k] + chunk.base, chunk.sources);
+                blended = blended + weights[k] * load_n(from[k] + chunk.base, chunk.sources);
             }
             const std::int32_t first = chunk.begin;
             const std::int32_t base = left + chunk.base;
-            FloatLanes sum =
-                load_lanes(columns.weight[0] + first) * pick_lanes(blended, columns.index[0] + first, base);
+            Floats sum = load(columns.weight[0] + first) *
+                         table_lookup(blended, load(columns.index[0] + first) - base);
             for (int k = 1; k < K; ++k) {
-                sum = sum + load_lanes(columns.weight[k] + first) *
-                                pick_lanes(blended, columns.index[k] + first, base);
+                sum = sum + load(columns.weight[k] + first) *
+                                table_lookup(blended, load(columns.index[k] + first) - base);
             }
-            store_bits(out + (first - begin), (lanes_above(sum, limit) & chunk.any) | chunk.all,
+            store_bits(out + (first - begin), (bits_from_mask(greater(sum, limit)) & chunk.any) | chunk.all,
                        chunk.end - first);
         }
 #else

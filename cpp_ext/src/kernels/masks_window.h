@@ -6,13 +6,13 @@
 #include <limits>
 
 #include "ev/masks.h"
-#include "masks_lanes.h"
+#include "lanes.h"
 
 namespace ev {
 inline namespace EV_ISA {
 
 // Lanes of a block of output columns, and source columns of a window.
-constexpr std::int32_t kLanes = Lanes::kCount;
+constexpr std::int32_t kLanes = kFloatLanes;
 constexpr std::ptrdiff_t kStep = kLanes;  // from one block's to the next one's
 
 // Blocks of a group. Three share a window's vertical blend when enlarging 3.4 times and more, and their
@@ -64,8 +64,8 @@ EV_INLINE std::int32_t plan_groups(const Tap* columns, std::int32_t width, Group
         for (std::int32_t i = 0; i < used * kLanes; ++i) {
             const Tap& tap = taps[std::min(i, count - 1)];
             Block& block = blocks[num_blocks + i / kLanes];
-            block.left[i % kLanes] = Lanes::index(tap.first - first);
-            block.right[i % kLanes] = Lanes::index(tap.second - first);
+            block.left[i % kLanes] = table_index(tap.first - first);
+            block.right[i % kLanes] = table_index(tap.second - first);
             block.rest[i % kLanes] = 1.0F - tap.weight;
             block.weight[i % kLanes] = tap.weight;
         }
@@ -88,54 +88,52 @@ struct Window {
 /// Writes to `pattern` and `labels` the cell that each lane reads; returns whether one of them is mixed.
 EV_INLINE bool spread_cells(const std::int32_t* cells, const Block* blocks, std::int32_t num_blocks,
                             std::int32_t* pattern, std::int32_t* labels) {
-    const Lanes::Ints window = Lanes::load(cells);
+    const Ints window = load(cells);
     bool mixed = false;
     for (std::int32_t k = 0; k < num_blocks; ++k) {
-        const Lanes::Ints found = Lanes::pick(window, blocks[k].left);
-        Lanes::store(pattern + k * kStep, found);
-        Lanes::store(labels + k * kStep, found);
-        mixed |= Lanes::any(Lanes::equal(found, Lanes::fill(kMixed)));
+        const Ints found = table_lookup(window, blocks[k].left);
+        store(pattern + k * kStep, found);
+        store(labels + k * kStep, found);
+        mixed |= any(equal(found, kMixed));
     }
     return mixed;
 }
 
 /// ev::blend, lane by lane, where rest is 1 - weight.
-EV_INLINE Lanes::Floats blend(Lanes::Floats first, Lanes::Floats second, Lanes::Floats rest,
-                              Lanes::Floats weight) {
-    return Lanes::add(Lanes::multiply(rest, first), Lanes::multiply(weight, second));
+EV_INLINE Floats blend(Floats first, Floats second, Floats rest, Floats weight) {
+    return rest * first + weight * second;
 }
 
 template <int num_blocks>
 EV_INLINE void interpolate_blocks(const Window& window, float row_weight, const Block* blocks,
                                   const std::int32_t* pattern, std::int32_t* labels) {
-    const Lanes::Floats second = Lanes::fill(row_weight);
-    const Lanes::Floats first = Lanes::fill(1.0F - row_weight);
-    Lanes::Floats best[num_blocks];
-    Lanes::Ints winner[num_blocks];
+    const Floats second = row_weight;
+    const Floats first = 1.0F - row_weight;
+    Floats best[num_blocks];
+    Ints winner[num_blocks];
     for (int k = 0; k < num_blocks; ++k) {
-        best[k] = Lanes::fill(window.binary ? 0.0F : -std::numeric_limits<float>::infinity());
-        winner[k] = Lanes::fill(0);
+        best[k] = window.binary ? 0.0F : -std::numeric_limits<float>::infinity();
+        winner[k] = 0;
     }
     for (std::int32_t i = 0; i < window.num_classes; ++i) {
         const std::int32_t id = window.classes[i];
-        const Lanes::Floats above = Lanes::load(window.top + id * window.class_stride);
-        const Lanes::Floats below = Lanes::load(window.bottom + id * window.class_stride);
-        const Lanes::Floats values = blend(above, below, first, second);
-        const Lanes::Ints label = Lanes::fill(window.binary ? 1 : id);
+        const Floats above = load(window.top + id * window.class_stride);
+        const Floats below = load(window.bottom + id * window.class_stride);
+        const Floats values = blend(above, below, first, second);
+        const Ints label = window.binary ? 1 : id;
         for (int k = 0; k < num_blocks; ++k) {
-            const Lanes::Floats left = Lanes::pick(values, blocks[k].left);
-            const Lanes::Floats right = Lanes::pick(values, blocks[k].right);
-            const Lanes::Floats value =
-                blend(left, right, Lanes::load(blocks[k].rest), Lanes::load(blocks[k].weight));
-            const Lanes::Mask wins = Lanes::greater(value, best[k]);
-            best[k] = Lanes::select(wins, value, best[k]);
-            winner[k] = Lanes::select(wins, label, winner[k]);
+            const Floats left = table_lookup(values, blocks[k].left);
+            const Floats right = table_lookup(values, blocks[k].right);
+            const Floats value = blend(left, right, load(blocks[k].rest), load(blocks[k].weight));
+            const Mask wins = greater(value, best[k]);
+            best[k] = if_then_else(wins, value, best[k]);
+            winner[k] = if_then_else(wins, label, winner[k]);
         }
     }
     for (int k = 0; k < num_blocks; ++k) {
-        const Lanes::Ints known = Lanes::load(pattern + k * kStep);
-        const Lanes::Mask open = Lanes::equal(known, Lanes::fill(kMixed));
-        Lanes::store(labels + k * kStep, Lanes::select(open, winner[k], known));
+        const Ints known = load(pattern + k * kStep);
+        const Mask open = equal(known, kMixed);
+        store(labels + k * kStep, if_then_else(open, winner[k], known));
     }
 }
 
@@ -161,34 +159,34 @@ constexpr float kTiny = 1e-36F;
 /// cell dismisses no other there and stays.
 EV_INLINE std::int32_t find_contenders(const Window& window, const std::int32_t* cells,
                                        std::int32_t num_cells, float* tops, std::int32_t* contenders) {
-    const Lanes::Floats infinity = Lanes::fill(std::numeric_limits<float>::infinity());
-    const Lanes::Floats minus_infinity = Lanes::fill(-std::numeric_limits<float>::infinity());
-    Lanes::Floats highest = minus_infinity;  // of what some class surely reaches
+    const Floats infinity = std::numeric_limits<float>::infinity();
+    const Floats minus_infinity = -std::numeric_limits<float>::infinity();
+    Floats highest = minus_infinity;  // of what some class surely reaches
     for (std::int32_t id = 0; id < window.num_classes; ++id) {
         const float* top = window.top + id * window.class_stride;
         const float* bottom = window.bottom + id * window.class_stride;
-        const Lanes::Floats a = Lanes::load(top);
-        const Lanes::Floats b = Lanes::load(top + 1);
-        const Lanes::Floats c = Lanes::load(bottom);
-        const Lanes::Floats d = Lanes::load(bottom + 1);
-        const Lanes::Floats least = Lanes::lesser(Lanes::lesser(a, b), Lanes::lesser(c, d));
-        const Lanes::Floats most = Lanes::larger(Lanes::larger(a, b), Lanes::larger(c, d));
-        const Lanes::Mask finite = Lanes::finite(Lanes::add(Lanes::add(a, b), Lanes::add(c, d)));
-        Lanes::store(tops + id * kStep, Lanes::select(finite, most, infinity));
-        highest = Lanes::larger(highest, Lanes::select(finite, least, minus_infinity));
+        const Floats a = load(top);
+        const Floats b = load(top + 1);
+        const Floats c = load(bottom);
+        const Floats d = load(bottom + 1);
+        const Floats least = min(min(a, b), min(c, d));
+        const Floats most = max(max(a, b), max(c, d));
+        const Mask finite = finite_lanes((a + b) + (c + d));
+        store(tops + id * kStep, if_then_else(finite, most, infinity));
+        highest = max(highest, if_then_else(finite, least, minus_infinity));
     }
     float bar[kLanes];
-    Lanes::store(bar, highest);
+    store(bar, highest);
     for (std::int32_t i = 0; i < kLanes; ++i) {
         const bool open = i < num_cells && cells[i] == kMixed;
         bar[i] =
             open ? bar[i] - std::fabs(bar[i]) * kRounding - kTiny : std::numeric_limits<float>::infinity();
     }
-    const Lanes::Floats below = Lanes::load(bar);
+    const Floats below = load(bar);
     std::int32_t count = 0;
     for (std::int32_t id = 0; id < window.num_classes; ++id) {
         contenders[count] = id;
-        count += Lanes::any(Lanes::greater(Lanes::load(tops + id * kStep), below)) ? 1 : 0;
+        count += any(greater(load(tops + id * kStep), below)) ? 1 : 0;
     }
     return count;
 }

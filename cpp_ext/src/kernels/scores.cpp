@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "floats_sums.h"
+#include "lanes_sums.h"
 
 namespace ev {
 inline namespace EV_ISA {
@@ -12,7 +12,7 @@ namespace {
 constexpr float kLowest = -std::numeric_limits<float>::infinity();
 
 // A row is worked on in steps of whole registers that are whole rounds of the eight sums, too.
-constexpr int kStep = kFloats > kSums ? kFloats : kSums;
+constexpr int kStep = kFloatLanes > kSums ? kFloatLanes : kSums;
 
 // Floats of a block of columns: 32 KiB, so that it stays near the processor.
 constexpr std::int64_t kBlock = 8192;
@@ -25,20 +25,20 @@ template <class T>
 float highest_of_row(const T* logits, std::int64_t size) {
     // Four registers: a maximum need not wait for the one before.
     Floats highest[4] = {kLowest, kLowest, kLowest, kLowest};
-    constexpr std::int64_t kFour = std::int64_t{4} * kFloats;
+    constexpr std::int64_t kFour = std::int64_t{4} * kFloatLanes;
     std::int64_t done = 0;
     for (; done + kFour <= size; done += kFour) {
         for (int i = 0; i < 4; ++i) {
-            highest[i] = greater_of(load_floats(logits + done + i * kFloats), highest[i]);
+            highest[i] = greater_of(load(logits + done + i * kFloatLanes), highest[i]);
         }
     }
-    for (; done < size; done += kFloats) {
-        highest[0] = greater_of(load_some(logits + done, size - done, kLowest), highest[0]);
+    for (; done < size; done += kFloatLanes) {
+        highest[0] = greater_of(load_up_to(logits + done, size - done, kLowest), highest[0]);
     }
     highest[0] = greater_of(greater_of(highest[0], highest[1]), greater_of(highest[2], highest[3]));
-    float values[kFloats];
-    store_floats(values, highest[0]);
-    return *std::max_element(values, values + kFloats);
+    float values[kFloatLanes];
+    store(values, highest[0]);
+    return *std::max_element(values, values + kFloatLanes);
 }
 
 template <class T>
@@ -47,22 +47,22 @@ void softmax_row(const T* logits, std::int64_t size, float* out) {
     EightSums sums;
     std::int64_t done = 0;
     for (; done + kStep <= size; done += kStep) {
-        for (int i = 0; i < kStep; i += kFloats) {
-            const Floats power = exp_below_89(load_floats(logits + done + i) - highest);
-            store_floats(out + done + i, power);
+        for (int i = 0; i < kStep; i += kFloatLanes) {
+            const Floats power = exp_below_89(load(logits + done + i) - highest);
+            store(out + done + i, power);
             sums.add(power, i);
         }
     }
     // Floats beyond the end hold -infinity and add 0, or NaN to a sum that is NaN already.
-    for (int i = 0; done + i < size; i += kFloats) {
+    for (int i = 0; done + i < size; i += kFloatLanes) {
         const std::int64_t rest = size - done - i;
-        const Floats power = exp_below_89(load_some(logits + done + i, rest, kLowest) - highest);
-        store_some(out + done + i, rest, power);
+        const Floats power = exp_below_89(load_up_to(logits + done + i, rest, kLowest) - highest);
+        store_up_to(out + done + i, rest, power);
         sums.add(power, i);
     }
     const Floats inverse = static_cast<float>(1.0 / sums.total());
-    for (std::int64_t i = 0; i < size; i += kFloats) {
-        store_some(out + i, size - i, load_some(out + i, size - i, 0.0F) * inverse);
+    for (std::int64_t i = 0; i < size; i += kFloatLanes) {
+        store_up_to(out + i, size - i, load_up_to(out + i, size - i, 0.0F) * inverse);
     }
 }
 
@@ -90,43 +90,44 @@ class Columns {
 
 /// Softmax of `columns` neighbouring columns of `size` elements, `stride` apart; `size` times the columns,
 /// rounded up to whole registers, fits a block. Rows far apart often share their place in the caches, so that
-/// they are fetched once and worked on side by side. With `stream` every row of `out` is aligned.
+/// they are fetched once and worked on side by side. With `streams` every row of `out` is aligned.
 template <class T>
-void softmax_block(const T* logits, std::int64_t size, std::int64_t stride, std::int64_t columns, bool stream,
-                   float* out) {
+void softmax_block(const T* logits, std::int64_t size, std::int64_t stride, std::int64_t columns,
+                   bool streams, float* out) {
     alignas(64) float block[kBlock];
     for (std::int64_t row = 0; row < size; ++row) {
         const T* from = logits + row * stride;
         const std::ptrdiff_t to_next = row + 1 < size ? stride : 0;
-        float* to = block + row * kFloats;
-        for (std::int64_t column = 0; column < columns; column += kFloats, to += size * kFloats) {
+        float* to = block + row * kFloatLanes;
+        for (std::int64_t column = 0; column < columns; column += kFloatLanes, to += size * kFloatLanes) {
             prefetch(from + column + to_next);
-            store_floats(to, load_some(from + column, columns - column, kLowest));
+            store(to, load_up_to(from + column, columns - column, kLowest));
         }
     }
-    for (std::int64_t column = 0; column < columns; column += kFloats) {
+    for (std::int64_t column = 0; column < columns; column += kFloatLanes) {
         float* part = block + column * size;
         Columns sums;
-        for (std::int64_t row = 0; row < size; ++row) sums.see(load_floats(part + row * kFloats));
+        for (std::int64_t row = 0; row < size; ++row) sums.see(load(part + row * kFloatLanes));
         for (std::int64_t row = 0; row < size; ++row) {
-            const Floats power = sums.power(load_floats(part + row * kFloats));
-            store_floats(part + row * kFloats, power);
+            const Floats power = sums.power(load(part + row * kFloatLanes));
+            store(part + row * kFloatLanes, power);
             sums.add(row, power);
         }
         const Floats inverse = sums.inverse_total();
         for (std::int64_t row = 0; row < size; ++row) {
-            store_floats(part + row * kFloats, load_floats(part + row * kFloats) * inverse);
+            store(part + row * kFloatLanes, load(part + row * kFloatLanes) * inverse);
         }
     }
     for (std::int64_t row = 0; row < size; ++row) {
-        const float* from = block + row * kFloats;
+        const float* from = block + row * kFloatLanes;
         float* to = out + row * stride;
         std::int64_t column = 0;
-        for (; stream && column + kFloats <= columns; column += kFloats, from += size * kFloats) {
-            stream_floats(to + column, load_floats(from));
+        for (; streams && column + kFloatLanes <= columns;
+             column += kFloatLanes, from += size * kFloatLanes) {
+            stream(to + column, load(from));
         }
-        for (; column < columns; column += kFloats, from += size * kFloats) {
-            store_some(to + column, columns - column, load_floats(from));
+        for (; column < columns; column += kFloatLanes, from += size * kFloatLanes) {
+            store_up_to(to + column, columns - column, load(from));
         }
     }
 }
@@ -138,40 +139,40 @@ void softmax_long_columns(const T* logits, std::int64_t size, std::int64_t strid
                           float* out) {
     Columns sums;
     for (std::int64_t row = 0; row < size; ++row)
-        sums.see(load_some(logits + row * stride, columns, kLowest));
+        sums.see(load_up_to(logits + row * stride, columns, kLowest));
     for (std::int64_t row = 0; row < size; ++row) {
-        sums.add(row, sums.power(load_some(logits + row * stride, columns, kLowest)));
+        sums.add(row, sums.power(load_up_to(logits + row * stride, columns, kLowest)));
     }
     const Floats inverse = sums.inverse_total();
     for (std::int64_t row = 0; row < size; ++row) {
-        const Floats power = sums.power(load_some(logits + row * stride, columns, kLowest));
-        store_some(out + row * stride, columns, power * inverse);
+        const Floats power = sums.power(load_up_to(logits + row * stride, columns, kLowest));
+        store_up_to(out + row * stride, columns, power * inverse);
     }
 }
 
 /// Columns before the first whose address is a multiple of a register's size.
 std::int64_t columns_to_alignment(const float* out) {
     const auto floats = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(out) / sizeof(float));
-    return (kFloats - floats % kFloats) % kFloats;
+    return (kFloatLanes - floats % kFloatLanes) % kFloatLanes;
 }
 
 template <class T>
 void softmax_columns(const T* logits, std::int64_t size, std::int64_t stride, float* out) {
-    const std::int64_t registers = kBlock / kFloats / size;
-    const bool stream = registers > 0 && stride % kFloats == 0 &&
-                        size * stride * static_cast<std::int64_t>(sizeof(float)) >= kLargeResult;
-    const std::int64_t head = stream ? columns_to_alignment(out) : 0;
-    const std::int64_t together = std::max<std::int64_t>(registers, 1) * kFloats;
+    const std::int64_t registers = kBlock / kFloatLanes / size;
+    const bool streams = registers > 0 && stride % kFloatLanes == 0 &&
+                         size * stride * static_cast<std::int64_t>(sizeof(float)) >= kLargeResult;
+    const std::int64_t head = streams ? columns_to_alignment(out) : 0;
+    const std::int64_t together = std::max<std::int64_t>(registers, 1) * kFloatLanes;
     std::int64_t columns = 0;
     for (std::int64_t column = 0; column < stride; column += columns) {
         columns = std::min(column == 0 && head > 0 ? head : together, stride - column);
         if (registers > 0) {
-            softmax_block(logits + column, size, stride, columns, stream, out + column);
+            softmax_block(logits + column, size, stride, columns, streams, out + column);
         } else {
             softmax_long_columns(logits + column, size, stride, columns, out + column);
         }
     }
-    if (stream) finish_streaming();
+    if (streams) finish_streaming();
 }
 
 }  // namespace
@@ -190,8 +191,8 @@ void softmax(const T* logits, std::int64_t outer, std::int64_t size, std::int64_
 
 template <class T>
 void sigmoid(const T* logits, std::int64_t size, float* out) {
-    for (std::int64_t i = 0; i < size; i += kFloats) {
-        store_some(out + i, size - i, sigmoid_of(load_some(logits + i, size - i, 0.0F)));
+    for (std::int64_t i = 0; i < size; i += kFloatLanes) {
+        store_up_to(out + i, size - i, sigmoid_of(load_up_to(logits + i, size - i, 0.0F)));
     }
 }
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "ev/scores.h"
-#include "floats.h"
+#include "lanes.h"
 
 namespace ev {
 inline namespace EV_ISA {
@@ -21,7 +21,7 @@ struct Doubles {
     using Part = double;
     static constexpr int kPart = 1;
 #endif
-    static constexpr int kParts = kFloats / kPart;
+    static constexpr int kParts = kFloatLanes / kPart;
 
     Part parts[kParts];
 };
@@ -34,10 +34,10 @@ EV_INLINE Doubles widened(Floats floats) {
     return {_mm256_cvtps_pd(_mm256_castps256_ps128(floats.raw)),
             _mm256_cvtps_pd(_mm256_extractf128_ps(floats.raw, 1))};
 #else
-    float values[kFloats];
-    store_floats(values, floats);
+    float values[kFloatLanes];
+    store(values, floats);
     Doubles wide{};
-    for (int i = 0; i < kFloats; ++i) wide.parts[i] = static_cast<double>(values[i]);
+    for (int i = 0; i < kFloatLanes; ++i) wide.parts[i] = static_cast<double>(values[i]);
     return wide;
 #endif
 }
@@ -49,9 +49,9 @@ EV_INLINE Floats narrowed(const Doubles& wide) {
 #elif defined(__AVX2__)
     return Floats(_mm256_set_m128(_mm256_cvtpd_ps(wide.parts[1]), _mm256_cvtpd_ps(wide.parts[0])));
 #else
-    float values[kFloats];
-    for (int i = 0; i < kFloats; ++i) values[i] = static_cast<float>(wide.parts[i]);
-    return load_floats(values);
+    float values[kFloatLanes];
+    for (int i = 0; i < kFloatLanes; ++i) values[i] = static_cast<float>(wide.parts[i]);
+    return load(values);
 #endif
 }
 
