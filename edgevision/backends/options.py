@@ -117,11 +117,14 @@ class TensorRtOptions(SessionOptions):
                 cannot be recorded runs without, and `Session.device` says so.
     allow_host_code: plans built version-compatible bring the runtime that they need, which is code: True runs it. Only
                 for plans that you trust.
+    runtime_cache: TensorRT-RTX only: the folder in which the kernels stay that it compiles when an engine first runs;
+                None: one in the user's cache folder; "": none, they are compiled anew each time.
     """
 
     memory: str = "auto"
     cuda_graph: bool = True
     allow_host_code: bool = False
+    runtime_cache: str | PathLike[str] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -132,6 +135,8 @@ class TensorRtOptions(SessionOptions):
         _check_choice("memory", self.memory, MEMORY)
         _check_flag("cuda_graph", self.cuda_graph)
         _check_flag("allow_host_code", self.allow_host_code)
+        if not isinstance(self.runtime_cache, (str, PathLike, type(None))):
+            raise InputError(f"runtime_cache must be a folder's path, '' or None, got {self.runtime_cache!r}")
 
 
 OptionsT = TypeVar("OptionsT", bound=SessionOptions)

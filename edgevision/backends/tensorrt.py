@@ -58,7 +58,7 @@ class TensorRtSession:
         with _cuda_errors(engine, "prepare"):
             self._stream = engine.cuda.Stream()
         self._memory = CudaMemory(engine.cuda, self._stream, mapped=engine.mapped)
-        self._context = _new_context(engine)
+        self._context, self._config = _new_context(engine)
         self._recorder = Recorder(engine, self._context, self._stream)
         self._input_memory: dict[str, TensorMemory] = {}
         self._output_memory: dict[str, TensorMemory] = {}
@@ -69,6 +69,7 @@ class TensorRtSession:
         self._results: Mapping[str, NDArray[Any]] = MappingProxyType({})
         self._settled = False  # shapes and addresses are told, and outputs have memory
         self._ran = False  # since then
+        self._unsaved = engine.jit is not None  # what the first run compiles
         self._graph: Graph | None = None
         self._profile = 0
 
@@ -103,6 +104,9 @@ class TensorRtSession:
             if self._allocators:
                 self._fetch_allocated()
         self._ran = True
+        if self._unsaved:
+            self._unsaved = False
+            engine.keep_kernels()
         return self._results
 
     def clone(self) -> TensorRtSession:
@@ -111,9 +115,12 @@ class TensorRtSession:
 
     def close(self) -> None:
         """See `Session.close`."""
-        # The context before the engine, and the addresses that it was told after it.
+        if self._engine is not None:
+            self._engine.keep_kernels()
+        # The context before its configuration and the engine, and the addresses that it was told after it.
+        self._recorder.release()
         self._graph = self._context = None
-        self._engine = None
+        self._config = self._engine = None
         self._buffers.arrays.clear()
         self._input_memory, self._output_memory, self._made = {}, {}, {}
         self._allocators, self._host_outputs = {}, {}
@@ -322,13 +329,16 @@ class TensorRtSession:
             engine.cuda.set_device(engine.device)
 
 
-def _new_context(engine: Engine) -> Any:
+def _new_context(engine: Engine) -> tuple[Any, Any]:
+    """A context, and the configuration that it was made with, which has to outlive it; None where there is none."""
     mark = engine.log.mark()
     with engine.lock:
-        context = engine.loaded.create_execution_context()
+        config = None if engine.jit is None else engine.jit.new_config()
+        make = engine.loaded.create_execution_context
+        context = make() if config is None else make(runtime_config=config)
     if context is None:
         raise engine.failure("make a context of", mark, "it gives no reason; likely the GPU is out of memory")
-    return context
+    return context, config
 
 
 @contextlib.contextmanager

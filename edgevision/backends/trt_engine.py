@@ -18,6 +18,7 @@ from edgevision.backends.gpu import driver_cuda_version, explain_no_gpu, find_gp
 from edgevision.backends.options import TensorRtOptions
 from edgevision.backends.source import import_runtime, read_source
 from edgevision.backends.trt_install import mend_tensorrt
+from edgevision.backends.trt_jit_cache import JitCache, open_jit_cache
 from edgevision.backends.trt_log import TrtLog, logger_for
 from edgevision.backends.trt_words import describe_runtime_failure
 from edgevision.errors import BackendError, InputError, MissingDependencyError, ModelFileError
@@ -53,6 +54,7 @@ class Engine:
     """An engine that sessions make contexts of.
 
     ranges: for each profile, for each input, its least and its greatest shape.
+    jit:    the kernels compiled for it, where the runtime keeps them (TensorRT-RTX).
     lock:   held while a context is made or a graph is recorded: TensorRT allows one at a time.
     """
 
@@ -70,7 +72,13 @@ class Engine:
     options: TensorRtOptions
     mapped: bool
     owner: Any
+    jit: JitCache | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def keep_kernels(self) -> None:
+        """Saves the kernels that were compiled for it since the last time; nothing where the runtime keeps none."""
+        if self.jit is not None:
+            self.jit.save()
 
     def failure(self, action: str, mark: int, otherwise: str) -> BackendError:
         """The error that says what TensorRT said since the mark."""
@@ -108,13 +116,19 @@ def open_engine(
     EngineMismatchError. Raises BackendError without a GPU, and when the runtime refuses the plan.
     """
     index = gpu_index(device)
+    if options.runtime_cache and module != "tensorrt_rtx":
+        raise InputError(
+            f"runtime_cache is for TensorRT-RTX, which compiles kernels when an engine runs; those of {TITLES[module]} are "
+            f"in its engines: leave it out, got {options.runtime_cache!r}"
+        )
     plan, key, name = _read_plan(model)
     trt = import_tensorrt(module)
     gpu = find_gpu(index=index)
     if gpu is None:
         raise BackendError(f"{name} cannot run here: {explain_no_gpu(index=index)}")
+    target = Target(module, trt.__version__, gpu)
     if key is not None:
-        check_fit(name, key, Target(module, trt.__version__, gpu))
+        check_fit(name, key, target)
     cuda = load_cuda()
     cuda.set_device(index)
     info = cuda.device_info(index)
@@ -154,6 +168,7 @@ def open_engine(
         options,
         mapped,
         runtime,  # an engine may not outlive it
+        open_jit_cache(trt, loaded, plan, name, target, options.runtime_cache, specialise=options.cuda_graph),
     )
 
 

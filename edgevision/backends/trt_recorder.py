@@ -25,8 +25,8 @@ class Recorder:
 
     def __init__(self, engine: Engine, context: Any, stream: Stream) -> None:
         self.allowed = engine.options.cuda_graph
-        self._engine = engine
-        self._context = context
+        self._engine: Any = engine
+        self._context: Any = context
         self._stream = stream
 
     def record(self, put: Callable[[], None]) -> Graph | None:
@@ -43,6 +43,10 @@ class Recorder:
         if graph is None:
             self._give_up(reason)
         return graph
+
+    def release(self) -> None:
+        """Lets go of context and engine, of which a closed session keeps no memory. Nothing is recorded from then on."""
+        self._engine = self._context = None
 
     def _try(self, put: Callable[[], None]) -> tuple[Graph | None, str]:
         """The graph, or None and why there is none."""

@@ -22,12 +22,12 @@ from pathlib import Path, PurePosixPath
 from edgevision.backends.engine_fit import Target, find_differences
 from edgevision.engines.build import build_engine
 from edgevision.engines.builders import Builder
-from edgevision.engines.lock import hold_lock
 from edgevision.engines.monitor import ProgressFn
 from edgevision.engines.options import BuildOptions
 from edgevision.errors import EdgeVisionError
 from edgevision.spec import read_engine_header
 from edgevision.spec.files import cache_folder, file_sha256
+from edgevision.spec.lock import hold_lock
 from edgevision.spec.onnx_data import read_onnx_data
 
 __all__ = ["CachedEngine", "cache_path", "find_cached", "get_cached"]

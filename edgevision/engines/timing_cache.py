@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from edgevision.backends.gpu import Gpu
-from edgevision.engines.lock import hold_lock
 from edgevision.errors import ModelFileError
 from edgevision.spec.files import atomic_writer, cache_folder, read_small
+from edgevision.spec.lock import hold_lock
 
 __all__ = ["default_cache_path", "read_cache", "write_cache"]
 

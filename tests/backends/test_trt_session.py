@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 import warnings
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -168,6 +169,16 @@ def test_memory_is_given_back(machine: Machine) -> None:
     assert machine.cuda.regions == {}
     assert machine.cuda.pinned == {}
     assert y.shape == (2, 12)
+
+
+def test_a_closed_session_keeps_neither_context_nor_engine(machine: Machine) -> None:
+    session = machine.open(tiny.doubling(["n", 3]))
+    session.run({"x": ONES})
+    kept = [weakref.ref(session._context), weakref.ref(session._engine.loaded)]
+    session.close()
+    gc.collect()
+    assert [one() for one in kept] == [None, None]
+    assert session.device.startswith("cuda:0")
 
 
 # Graphs

@@ -39,9 +39,9 @@ class FakeTensorRT(ModuleType):
     calls:  (name, value) of every setting, in order.
     """
 
-    def __init__(self, version: str) -> None:
-        super().__init__("tensorrt")
-        self.__spec__ = ModuleSpec("tensorrt", None, origin="fake")
+    def __init__(self, version: str, name: str = "tensorrt") -> None:
+        super().__init__(name)
+        self.__spec__ = ModuleSpec(name, None, origin="fake")
         self.__version__ = version
         self.fail = ""
         self.says: list[str] = []

@@ -23,9 +23,9 @@ from edgevision.backends.engine_fit import Target
 from edgevision.backends.gpu import Gpu
 from edgevision.engines import BUILDERS, BuildOptions, ShapeRange
 from edgevision.engines.cache import cache_path, find_cached, get_cached
-from edgevision.engines.lock import hold_lock
 from edgevision.errors import InputError, ModelFileError
 from edgevision.spec import read_engine_header
+from edgevision.spec.lock import hold_lock
 
 RTX = BUILDERS["tensorrt-rtx"]
 RTX_3060 = Target("tensorrt_rtx", tensorrt_rtx.__version__, Gpu("NVIDIA GeForce RTX 3060", "8.6", 28))
