@@ -71,7 +71,7 @@ void run_convert(Bytes& bytes, const ev::YuvFrame& frame) {
     ev::YuvJob job{};
     job.frame = frame;
     job.rgb = bytes.flag();
-    const Layout out = choose_layout(bytes, {frame.y.height, frame.y.width, 3});
+    const Layout out = choose_image_layout(bytes, frame.y.height, frame.y.width, 3);
     const std::size_t shift = choose_shift<std::uint8_t>(bytes);
     job.out_row_stride = out.stride[0];
     job.out_pixel_stride = out.stride[1];

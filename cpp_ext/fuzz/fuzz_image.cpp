@@ -19,28 +19,16 @@ Size choose_multiple(Bytes& bytes, ev::ImageJob& job) {
     return {job.resized_height * (bytes.flag() ? whole : bytes.between(1, 4)), job.resized_width * whole};
 }
 
-/// The image's own size, and often the canvas's, whose rows may then be worked on together.
-Size keep_size(Bytes& bytes, ev::ImageJob& job) {
-    if (bytes.flag()) {
-        job.out.height = job.resized_height;
-        job.out.width = job.resized_width;
-        job.offset_y = job.offset_x = 0;
-    }
-    return {job.resized_height, job.resized_width};
-}
-
 /// Many rows to few: columns are worked on in tiles, so that the rows of one stay in the cache.
 Size choose_tall(Bytes& bytes, ev::ImageJob& job) {
-    job.resized_height = job.out.height = bytes.between(1, 8);
-    job.resized_width = job.out.width = bytes.between(100, 300);
-    job.offset_y = job.offset_x = 0;
+    job.resized_height = bytes.between(1, 8);
+    job.resized_width = bytes.between(100, 300);
     return {bytes.between(600, 3000), bytes.between(1, 100)};
 }
 
 /// Rows of which a pixel reads thousands.
 Size choose_wide(Bytes& bytes, ev::ImageJob& job) {
     job.resized_width = bytes.between(1, 4);
-    job.offset_y = job.offset_x = 0;
     return {bytes.between(1, 4), bytes.between(4000, 10000)};
 }
 
@@ -49,8 +37,8 @@ Size choose_size(Bytes& bytes, ev::ImageJob& job) {
     if (is_rare(bytes, 256)) return choose_wide(bytes, job);
     const int kind = bytes.between(0, 7);
     if (kind <= 1) return choose_multiple(bytes, job);
-    if (kind <= 3) return keep_size(bytes, job);
-    return {bytes.size(1, 16, 64), bytes.size(1, 24, 160)};
+    if (kind <= 3) return {job.resized_height, job.resized_width};
+    return {bytes.size(1, 16, 64), bytes.between(1, bytes.flag() ? 300 : 24)};
 }
 
 }  // namespace
@@ -59,7 +47,7 @@ void ev::fuzz::run_case(Bytes& bytes) {
     const int channels = bytes.between(1, 4);
     ImageJob job = choose_job(bytes, channels);
     const Size size = choose_size(bytes, job);
-    const Layout image = choose_layout(bytes, {size.height, size.width, channels});
+    const Layout image = choose_image_layout(bytes, size.height, size.width, channels);
     const auto* pixels = take_bits<std::uint8_t>(bytes, image.span);
     job.image = {pixels + image.first, image.extent[0], image.extent[1], channels,
                  image.stride[0],      image.stride[1], image.stride[2]};

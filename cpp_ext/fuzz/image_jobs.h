@@ -15,9 +15,9 @@ inline ev::ImageJob choose_job(Bytes& bytes, int image_channels) {
     job.out.channels = !job.to_gray && bytes.flag() ? 3 : 1;
     job.out.element = static_cast<ev::Element>(bytes.between(0, 2));
     job.out.height = bytes.size(1, 12, 40);
-    job.out.width = bytes.size(1, 24, 150);
+    job.out.width = bytes.between(1, bytes.flag() ? 150 : 24);
     job.resized_height = bytes.size(1, 16, 48);
-    job.resized_width = bytes.size(1, 24, 160);
+    job.resized_width = bytes.between(1, bytes.flag() ? 160 : 24);
     job.offset_y = bytes.between(-20, 20);
     job.offset_x = bytes.between(-40, 40);
     const int order = bytes.between(0, image_channels >= 3 ? 3 : 1);
@@ -51,13 +51,13 @@ void run_typed_image(Bytes& bytes, ev::ImageJob& job) {
     fill_table(bytes, table, channels);
     T* pad = take_bits<T>(bytes, channels);
     if (bytes.flag()) std::fill_n(pad, channels, pad[0]);
-    const Layout out = choose_layout(bytes, {job.out.channels, job.out.height, job.out.width});
+    const Layout out = choose_image_layout(bytes, job.out.height, job.out.width, job.out.channels);
     const std::size_t shift = choose_shift<T>(bytes);
     job.table = table;
     job.pad = pad;
-    job.out.channel_stride = out.stride[0];
-    job.out.row_stride = out.stride[1];
-    job.out.pixel_stride = out.stride[2];
+    job.out.row_stride = out.stride[0];
+    job.out.pixel_stride = out.stride[1];
+    job.out.channel_stride = out.stride[2];
     agree([&](Results& results) {
         T* tensor = memory.take<T>(out.span, shift);
         job.out.data = tensor + out.first;
@@ -66,8 +66,13 @@ void run_typed_image(Bytes& bytes, ev::ImageJob& job) {
     });
 }
 
-/// Runs a job whose image is there.
+/// Runs a job whose image is there, in half of the cases to a canvas of its own size.
 inline void run_image(Bytes& bytes, ev::ImageJob& job) {
+    if (bytes.flag()) {
+        job.out.height = job.resized_height;
+        job.out.width = job.resized_width;
+        job.offset_y = job.offset_x = 0;
+    }
     switch (job.out.element) {
         case ev::Element::u8:
             run_typed_image<std::uint8_t>(bytes, job);

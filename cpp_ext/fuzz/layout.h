@@ -57,6 +57,21 @@ inline Layout choose_layout(Bytes& bytes, std::array<int, 3> extent, int innermo
     return layout;
 }
 
+/// Rows, columns and channels, in that order, mostly as cameras and networks have them: pixels side by side,
+/// or planes, in rows that may be longer than the image.
+inline Layout choose_image_layout(Bytes& bytes, int height, int width, int channels) {
+    const std::array<int, 3> extent{height, width, channels};
+    const int kind = bytes.between(0, 3);
+    if (kind == 0) return choose_layout(bytes, extent);
+    const std::ptrdiff_t gap = bytes.between(0, 2) == 0 ? bytes.between(1, 70) : 0;
+    const bool planes = kind == 1;
+    const std::ptrdiff_t row = (planes ? width : std::ptrdiff_t{width} * channels) + gap;
+    Layout layout{extent, {row, 1, row * height}, 0, 0};
+    if (!planes) layout.stride = {row, channels, 1};
+    layout.span = static_cast<std::size_t>(layout.at(height - 1, width - 1, channels - 1)) + 1;
+    return layout;
+}
+
 /// Reports every element of an array, and fails if a byte between them is no longer what `memory` filled it
 /// with.
 template <class T>
