@@ -68,8 +68,10 @@ def _write_by_plan(name: str, module: ModuleType, arguments: Arguments) -> None:
 
 
 def random(*shape: int, dtype: str = "float32") -> np.ndarray:
-    """Numbers around 0, up to some hundred where they are whole."""
+    """Numbers around 0, up to some hundred where they are whole; in half of the shapes many are equal."""
     values = np.random.default_rng(sum(shape) + 1).normal(size=shape) * 3
+    if sum(shape) % 2:
+        values = np.round(values * 2) / 2
     return (np.abs(values) * 40).astype(dtype) if np.dtype(dtype).kind in "iu" else values.astype(dtype)
 
 
@@ -80,19 +82,52 @@ YUV = (16, 1220542, 1673527, -409993, -852492, 2116026)
 ELEMENTS = ("uint8", "float16", "float32")
 
 
-def plan_arguments(image: Any, canvas: Any, resized: Any, dtype: str, filter: int, nhwc: bool) -> Arguments:
-    """(out, *the rest of a plan) for an image (height, width, channels)."""
-    table = np.ascontiguousarray(np.broadcast_to(np.arange(256).astype(dtype), (3, 256)))
-    out = np.zeros((*canvas, 3) if nhwc else (3, *canvas), dtype)
-    numbers = (*resized, 1, 0, filter, 2, 1, 0, False, nhwc)
-    return out, (*image, *canvas), table, np.arange(3).astype(dtype), numbers
+def plan_arguments(
+    image: Any,
+    canvas: Any,
+    resized: Any,
+    dtype: str,
+    filter: int,
+    nhwc: bool,
+    pixels: bool,
+    gray: bool = False,
+) -> Arguments:
+    """(out, *the rest of a plan) for an image (height, width, channels).
+
+    pixels: the elements are the pixels; else others for each channel.
+    """
+    channels = 1 if gray else 3
+    table = np.repeat(np.arange(256)[None], channels, axis=0)
+    if not pixels:
+        table = (table * 7 + 5 * np.arange(channels)[:, None]) % 251
+    out = np.zeros((*canvas, channels) if nhwc else (channels, *canvas), dtype)
+    numbers = (*resized, 1, 0, filter, 2, 1, 0, gray, nhwc)
+    pad = np.array([7, 7 + image[1] % 2, 9], dtype)[:channels]
+    return out, (*image, *canvas), table.astype(dtype), pad, numbers
 
 
-def make_image(size: int, dtype: str, filter: int, nhwc: bool, same: bool) -> Arguments:
+def make_resized(size: int, dtype: str, filter: int, nhwc: bool, columns: float) -> Arguments:
+    """To as many columns from so many times as many, and one more unless that is whole; to more rows."""
     rows = size // 4 + 2
-    image = random(rows, size if same else 2 * size + min(size, 1), 3, dtype="uint8")
-    resized = (rows if same else rows + 3, size)
-    return image, *plan_arguments(image.shape, (rows + 2, size), resized, dtype, filter, nhwc)
+    width = int(columns * size) + (0 if columns % 1 == 0 else min(size, 1))
+    image = random(rows, width, 3, dtype="uint8")
+    canvas, resized, pixels = (rows + 2, size), (rows + 3, size), (size + filter) % 2 == 0
+    return image, *plan_arguments(image.shape, canvas, resized, dtype, filter, nhwc, pixels)
+
+
+def make_kept(size: int, dtype: str, channels: int, nhwc: bool, pixels: bool, gray: bool) -> Arguments:
+    """An image that keeps its size, beside a column of the canvas that it does not cover."""
+    image = random(size // 4 + 2, size, channels, dtype="uint8")
+    canvas, resized = (len(image) + 2, size + 1), image.shape[:2]
+    return image, *plan_arguments(image.shape, canvas, resized, dtype, 1, nhwc, pixels, gray)
+
+
+def make_whole(size: int, dtype: str, filter: int, nhwc: bool, step: int) -> Arguments:
+    """Whole numbers of pixels to one, shown whole."""
+    image = random(4 * step, size * step, 3, dtype="uint8")
+    pixels = (size + step) % 2 == 0
+    out, *rest, numbers = plan_arguments(image.shape, (4, size), (4, size), dtype, filter, nhwc, pixels)
+    return image, out, *rest, (4, size, 0, 0, *numbers[4:])
 
 
 def make_planes(size: int, halved: bool) -> Arguments:
@@ -106,7 +141,8 @@ def make_yuv(size: int, dtype: str, filter: int, halved: bool) -> Arguments:
     planes = make_planes(size, halved)
     rows = len(planes[0])
     image = (*planes[0].shape, 3)
-    return *planes, *YUV, *plan_arguments(image, (rows + 2, size), (rows + 1, size), dtype, filter, False)
+    plan = plan_arguments(image, (rows + 2, size), (rows + 1, size), dtype, filter, False, size % 2 == 0)
+    return *planes, *YUV, *plan
 
 
 def make_conversion(size: int, halved: bool, rgb: bool) -> Arguments:
@@ -116,7 +152,7 @@ def make_conversion(size: int, halved: bool, rgb: bool) -> Arguments:
 
 # ---- Boxes and scores
 
-ALLOWED = np.ones(3, np.uint8)
+ALLOWED = np.ones(200, np.uint8)
 
 
 def corner_boxes(count: int) -> np.ndarray:
@@ -124,28 +160,32 @@ def corner_boxes(count: int) -> np.ndarray:
     return np.hstack([corner, corner + 1 + np.abs(random(count, 2))]).astype(np.float32)
 
 
-def make_dense(size: int, dtype: str, objectness: int, multi_label: bool, rotated: bool) -> Arguments:
-    output = random(size, 10, dtype=dtype)
-    return output, 3, objectness, multi_label, 0.5, ALLOWED, rotated, 1.0, 2.0
+def make_dense(
+    size: int, dtype: str, objectness: int, multi_label: bool, rotated: bool, classes: int
+) -> Arguments:
+    output = random(size, 7 + classes, dtype=dtype)
+    return output, classes, objectness, multi_label, 0.5, ALLOWED[:classes], rotated, 1.0, 2.0
 
 
 def make_detection(size: int, dtype: str) -> Arguments:
     numbers = (0.5, 20, 0.0, 30000, 0.0, 0.0, 1.0, 1.0, 64.0, 64.0)
-    return random(size, 9, dtype=dtype), 3, False, 0.5, ALLOWED, False, *numbers
+    return random(size, 9, dtype=dtype), 3, False, 0.5, ALLOWED[:3], False, *numbers
 
 
-def make_queries(size: int, dtype: str, top_k: int) -> Arguments:
-    return random(size, 3, dtype=dtype), random(size, 4, dtype=dtype), top_k, 0.3, ALLOWED, 64.0, 32.0
+def make_queries(size: int, dtype: str, top_k: int, classes: int) -> Arguments:
+    logits, boxes_of = random(size, classes, dtype=dtype), random(size, 4, dtype=dtype)
+    return logits, boxes_of, top_k, 0.3, ALLOWED[:classes], 64.0, 32.0
 
 
-def make_nms(size: int, rotated: bool, classes: bool) -> Arguments:
+def make_nms(size: int, rotated: bool, classes: bool, class_offset: float, candidates: int) -> Arguments:
     boxes_of = random(size, 5) if rotated else corner_boxes(size)
     ids = random(size, dtype="int64") // 40 if classes else None
-    return boxes_of, random(size), ids, 0.5, 20, 0.0, 30000, rotated, True
+    return boxes_of, random(size), ids, 0.5, 20, class_offset, candidates, rotated, True
 
 
 def make_softmax(size: int, dtype: str, outer: int, inner: int) -> Arguments:
-    shape = (outer, size, inner) if inner else (outer, 7, size)
+    """inner 0: `size` columns side by side; -1: the same, too long for a kernel's block."""
+    shape = (outer, size, inner) if inner > 0 else (outer, 7, size) if inner == 0 else (1, 2100, size)
     return random(*shape, dtype=dtype), *shape, np.zeros(shape, np.float32)
 
 
@@ -213,9 +253,10 @@ def random_mask(size: int) -> np.ndarray:
     return (random(size // 3 + min(size, 1), size) > 1).astype(np.uint8)
 
 
-def make_encoding(size: int) -> Arguments:
+def make_encoding(size: int, above: int, beside: int) -> Arguments:
+    """A mask with so many rows above and below it, and so many columns to the left and one more to the right."""
     mask = random_mask(size)
-    return mask, 1, 2, len(mask) + 2, size + 3
+    return mask, above, beside, len(mask) + 2 * above, size + 2 * beside + min(beside, 1)
 
 
 def make_decoding(size: int) -> Arguments:
@@ -237,7 +278,11 @@ def combined(*choices: Any) -> COMBINED:
 
 FUNCTIONS: dict[str, Function] = {
     "write_image": Function(
-        make_image, image_plan, combined(ELEMENTS, FILTERS, FLAGS, [False]) + combined(ELEMENTS, [1], FLAGS, [True]),
+        lambda size, make, *variant: make(size, *variant), image_plan,
+        combined([make_kept], ELEMENTS, [3, 4], FLAGS, FLAGS, FLAGS)
+        + combined([make_whole], ELEMENTS, [0, 1], FLAGS, [2, 3, 4])
+        + combined([make_resized], ELEMENTS, [1, 3], FLAGS, [6.3])
+        + combined([make_resized], ELEMENTS, FILTERS, FLAGS, [2.1]),
         written=(1,), strides={0: "any", 1: "any"},
     ),
     "write_yuv": Function(
@@ -248,20 +293,20 @@ FUNCTIONS: dict[str, Function] = {
         make_conversion, color, combined(FLAGS, FLAGS), written=(3,), strides=dict.fromkeys(range(4), "any"),
     ),
     "decode_dense": Function(
-        make_dense, boxes, combined(FLOATS, range(3), FLAGS, FLAGS), strides={0: "any"}, empty=True, blocks=1
+        make_dense, boxes, combined(FLOATS, range(3), FLAGS, FLAGS, [3, 23]), strides={0: "any"}, empty=True, blocks=1
     ),
     "decode_grid": Function(
-        lambda size, dtype: (random(size, 9, dtype=dtype), 3, False, 0.5, ALLOWED, (1,), 1, size),
+        lambda size, dtype: (random(size, 9, dtype=dtype), 3, False, 0.5, ALLOWED[:3], (1,), 1, size),
         boxes, combined(FLOATS), strides={0: "any"}, blocks=1,
     ),
     "decode_rows": Function(
-        lambda size, dtype, rotated: (random(size, 8, dtype=dtype), 0.5, ALLOWED, rotated),
+        lambda size, dtype, rotated: (random(size, 8, dtype=dtype), 0.5, ALLOWED[:3], rotated),
         boxes, combined(FLOATS, FLAGS), strides={0: "any"}, empty=True, blocks=1,
     ),
     "decode_queries": Function(
-        make_queries, boxes, combined(FLOATS, [0, 10]), strides={0: "any", 1: "any"}, empty=True, blocks=1
+        make_queries, boxes, combined(FLOATS, [0, 10], [3, 150]), strides={0: "any", 1: "any"}, empty=True, blocks=1
     ),
-    "nms": Function(make_nms, nms, combined(FLAGS, FLAGS), empty=True, blocks=1),
+    "nms": Function(make_nms, nms, combined(FLAGS, FLAGS, [0.0, 3.0], [8, 30000]), empty=True, blocks=1),
     "detect_dense": Function(make_detection, boxes, combined(FLOATS), strides={0: "any"}, empty=True, blocks=1),
     "upsample_argmax": Function(
         make_argmax, masks, combined(FLOATS, LABELS[:2], FLAGS), written=(5,), strides={0: "rows", 5: "rows"}
@@ -275,11 +320,13 @@ FUNCTIONS: dict[str, Function] = {
     "assemble_masks": Function(
         make_instances, masks_binary, combined(FLOATS, FLAGS), strides={1: "rows"}, blocks=1
     ),
-    "encode_rle": Function(make_encoding, masks_rle, ((),), strides={0: "rows"}, empty=True, blocks=1),
+    "encode_rle": Function(
+        make_encoding, masks_rle, combined([0, 1], [0, 2]), strides={0: "rows"}, empty=True, blocks=1
+    ),
     "decode_rle": Function(make_decoding, masks_rle, ((),), written=(1,), strides={1: "rows"}, empty=True),
     "pack_rle": Function(lambda size: (random(size, dtype="uint32"),), masks_rle, ((),), empty=True),
     "softmax": Function(
-        make_softmax, scores, combined(FLOATS, [1, 3], [0, 1, 5]), written=(4,), empty=True
+        make_softmax, scores, combined(FLOATS, [1, 3], [0, 1, 5]) + combined(FLOATS, [1], [-1]), written=(4,), empty=True
     ),
     "sigmoid": Function(
         lambda size, dtype: (random(size, dtype=dtype), np.zeros(size, np.float32)),

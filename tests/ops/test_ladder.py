@@ -17,7 +17,7 @@ from edgevision.ops._dispatch import native
 
 pytestmark = pytest.mark.skipif(native is None, reason="the native extension is not built")
 
-SIZES = (0, 1, 3, 15, 17, 33, 97)
+SIZES = (0, 1, 3, 15, 17, 33, 64, 97)
 
 
 @cache
