@@ -2,12 +2,16 @@
 
 Two builds take turns: one under the address and undefined-behaviour sanitizers, which sees every read outside an array,
 and one optimised as in a release, which is many times faster and sees wrong results and writes.
+
+RECORD.json lists the runs of the kernels that it names by the hash of their sources, and sums them by build; once the
+kernels have changed, a new run begins a new list, and of the old one only the number of inputs stays.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
+import hashlib
 import json
 import os
 import platform
@@ -16,6 +20,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 FUZZ = Path(__file__).resolve().parent
 RECORD = FUZZ / "RECORD.json"
@@ -64,14 +69,31 @@ def describe(compiler: str) -> dict[str, str]:
     }
 
 
-def add_to_record(entry: dict[str, object]) -> int:
-    """Append one run and return how many inputs have passed in all."""
-    record = json.loads(RECORD.read_text()) if RECORD.exists() else {"executions": 0, "runs": []}
-    record["runs"].append(entry)
-    record["executions"] = sum(run["executions"] for run in record["runs"] if run["outcome"] == "passed")
-    lines = ",\n".join(f"    {json.dumps(run)}" for run in record["runs"])
-    RECORD.write_text(f'{{\n  "executions": {record["executions"]},\n  "runs": [\n{lines}\n  ]\n}}\n')
-    return int(record["executions"])
+def hash_of_kernels() -> str:
+    """The start of the SHA-256 of all sources of the kernels, in the order of their paths."""
+    digest = hashlib.sha256()
+    for path in sorted([*FUZZ.parent.glob("src/kernels/*"), *FUZZ.parent.glob("include/ev/*")]):
+        digest.update(path.relative_to(FUZZ.parent).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def count_passed(runs: list[dict[str, Any]], build: str) -> int:
+    return sum(run["executions"] for run in runs if run["outcome"] == "passed" and run["build"] == build)
+
+
+def add_to_record(entry: dict[str, Any]) -> int:
+    """Append one run and return how many inputs the present kernels have passed in all."""
+    record = json.loads(RECORD.read_text())
+    kernels, runs, earlier = hash_of_kernels(), record["runs"], record["inputs_of_earlier_kernels"]
+    if record["kernels"] != kernels:
+        earlier, runs = earlier + sum(count_passed(runs, build) for build in BUILDS), []
+    runs.append(entry)
+    passed = {build: count_passed(runs, build) for build in BUILDS}
+    head = {"kernels": kernels, "inputs": passed, "inputs_of_earlier_kernels": earlier}
+    fields = "".join(f'  "{name}": {json.dumps(value)},\n' for name, value in head.items())
+    lines = ",\n".join(f"    {json.dumps(run)}" for run in runs)
+    RECORD.write_text(f'{{\n{fields}  "runs": [\n{lines}\n  ]\n}}\n')
+    return sum(passed.values())
 
 
 def main() -> int:

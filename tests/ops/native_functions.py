@@ -281,7 +281,7 @@ FUNCTIONS: dict[str, Function] = {
         lambda size, make, *variant: make(size, *variant), image_plan,
         combined([make_kept], ELEMENTS, [3, 4], FLAGS, FLAGS, FLAGS)
         + combined([make_whole], ELEMENTS, [0, 1], FLAGS, [2, 3, 4])
-        + combined([make_resized], ELEMENTS, [1, 3], FLAGS, [6.3])
+        + combined([make_resized], ELEMENTS, [1, 3], FLAGS, [11.3])
         + combined([make_resized], ELEMENTS, FILTERS, FLAGS, [2.1]),
         written=(1,), strides={0: "any", 1: "any"},
     ),
