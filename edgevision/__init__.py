@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         Segmentation,
     )
     from edgevision.spec import Decoder, ImageInput, ModelSpec, Source, Thresholds
+    from edgevision.submission import Submission
     from edgevision.timings import Timings
 
 __version__ = "0.1.0"
@@ -63,6 +64,7 @@ _HOME = {
     "Segmentation": "results",
     "Source": "spec",
     "SpecError": "errors",
+    "Submission": "submission",
     "Thresholds": "spec",
     "Timings": "timings",
     "draw": "overlay",
@@ -94,6 +96,7 @@ __all__ = [
     "Segmentation",
     "Source",
     "SpecError",
+    "Submission",
     "Thresholds",
     "Timings",
     "__version__",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from functools import partial
-from os import PathLike
 from time import perf_counter_ns
 from types import TracebackType
 from typing import Any, overload
@@ -13,13 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.backends.base import Session
-from edgevision.errors import InputError
+from edgevision.errors import EdgeVisionWarning
+from edgevision.frame_graph import FrameGraph, NoFixedOutputsError, Pending, check_images, device_session
 from edgevision.results import Result
 from edgevision.spec import ModelSpec
+from edgevision.submission import Submission
 from edgevision.tasks.base import Task, TaskFactory
 from edgevision.tasks.options import RunOptions, override_options
 from edgevision.tasks.registry import open_task
-from edgevision.tasks.tensors import check_image, check_tensors
+from edgevision.tasks.tensors import check_tensors
 from edgevision.tasks.zero_shot import ZeroShotTask, zero_shot_spec
 from edgevision.texts import OpenTexts, encode_prompts
 from edgevision.timings import Timings
@@ -61,6 +63,7 @@ class Model:
         self._task: Task = make_task(spec, [tensor.name for tensor in session.outputs], frame_format)
         self._texts = texts
         self._batch = next(t for t in session.inputs if t.name == spec.inputs[0].name).shape[0]
+        self._graph = self._open_graph()
         self._chunk = min(session.largest_batch(spec.inputs[0].name) or _MAX_BATCH, _MAX_BATCH)
 
     @property
@@ -128,19 +131,74 @@ class Model:
                 classes=classes,
                 class_agnostic=class_agnostic,
             )
-        if isinstance(images, np.ndarray):
-            check_image(images, "image")
-            return self._run([images], options)[0]
-        if not isinstance(images, (list, tuple)):
-            raise InputError(
-                f"image must be a uint8 array (H, W, 3), or a list of them, got {type(images).__name__}"
-                + ("; read a file with edgevision.read_image(path)" if _is_path(images) else "")
-            )
-        for index, image in enumerate(images):
-            check_image(image, f"images[{index}]")
-        return self._run(images, options) if images else []
+        checked = self._check(images)
+        results = self._run(checked, options) if checked else []
+        return results if isinstance(images, (list, tuple)) else results[0]
 
-    def _run(self, images: Sequence[NDArray[Any]], options: RunOptions) -> list[Result]:
+    def submit(self, images: Any, **options: Any) -> Submission:
+        """The image or the list of images, on its way: `.result()` gives what a call would have given.
+
+            ahead = model.submit(next(frames))
+            for frame in frames:
+                result, ahead = ahead.result(), model.submit(frame)
+
+        On a GPU it returns at once, and the next image goes up while this one is computed: as many at once as the
+        session has slots (an option of `load`). Elsewhere it computes first. images, options: as a call takes them. An
+        image must not change before its result is there. Raises as a call does.
+        """
+        chosen = self._override(**options) if options else self.options
+        checked = self._check(images)
+        single = not isinstance(images, (list, tuple))
+        if self._graph is not None and checked:
+            pending = self._submit(checked, chosen)
+            if pending is not None:
+                return Submission(single=single, pending=pending)
+        results = self._run(checked, chosen) if checked else []
+        return Submission(single=single, results=results, timings=self.timings)
+
+    def frame_buffer(self, shape: Sequence[int], index: int = 0) -> NDArray[np.uint8]:
+        """uint8 of this shape to write the next frame to, (H, W, 3), (H, W, 4) or (H, W).
+
+        On a GPU it is memory that the GPU reads itself, so that a frame which a camera writes here need not be copied:
+        `capture.read(model.frame_buffer((1080, 1920, 3)))`. It belongs to the next call or `submit`: ask anew for each.
+        index: of the image in the list of that call.
+        """
+        sides = tuple(shape)
+        if self._graph is None:
+            return np.empty(sides, np.uint8)
+        return self._graph.frame_buffer(sides, index)
+
+    def _check(self, images: Any) -> Sequence[Any]:
+        """The images that were given, checked."""
+        return check_images(images, "" if self._graph is not None else self.device)
+
+    def _submit(self, images: Sequence[Any], options: RunOptions) -> list[Pending] | None:
+        """The batches on their way over the GPU; None where the network turns out not to allow it."""
+        assert self._graph is not None
+        try:
+            return [
+                self._graph.submit(chunk, options) for chunk in _chunks(images, self._batch or self._chunk)
+            ]
+        except NoFixedOutputsError as error:
+            self._graph.close()
+            self._graph = None
+            message = f"frames are prepared and results decoded on the processor: {error}"
+            warnings.warn(message, EdgeVisionWarning, stacklevel=4)
+        self._check(images)  # one may be on the GPU
+        return None
+
+    def _run(self, images: Sequence[Any], options: RunOptions) -> list[Result]:
+        if self._graph is not None:
+            pending = self._submit(images, options)
+            if pending is not None:
+                done = Submission(single=False, pending=pending)
+                found: list[Result] = done.result()
+                self.timings = done.timings
+                return found
+        return self._run_on_processor(images, options)
+
+    def _run_on_processor(self, images: Sequence[NDArray[Any]], options: RunOptions) -> list[Result]:
+        """All but the network on the processor."""
         task, session = self._task, self.session
         results: list[Result] = []
         preprocess = inference = postprocess = 0
@@ -209,6 +267,8 @@ class Model:
 
     def close(self) -> None:
         """Give back the network and its buffers; the model cannot be called afterwards."""
+        if self._graph is not None:
+            self._graph.close()
         self.session.close()
 
     def __enter__(self) -> Model:
@@ -231,6 +291,13 @@ class Model:
         """Replace the thresholds that a call without its own uses; the names and errors are those of a call."""
         self.options = self._override(**changes)
 
+    def _open_graph(self) -> FrameGraph | None:
+        """The whole way of a frame on the GPU, where the session is on one and is not told otherwise."""
+        session = device_session(self.session)
+        if session is None or session.slots == 0:
+            return None
+        return FrameGraph(session, self.spec, self._task, self._batch, slots=session.slots)
+
     def _override(self, **changes: Any) -> RunOptions:
         return override_options(
             self.options, changes, accepted=self._task.options, task=self.task, labels=self.labels
@@ -243,10 +310,6 @@ def _default_options(spec: ModelSpec) -> RunOptions:
         # A classifier's scores are all wanted: its threshold is only what a caller asks for.
         return RunOptions(confidence=0.0)
     return options
-
-
-def _is_path(value: object) -> bool:
-    return isinstance(value, (str, PathLike))
 
 
 def _chunks(images: Sequence[NDArray[Any]], size: int) -> Iterator[Sequence[NDArray[Any]]]:

@@ -20,6 +20,13 @@ class Timings:
     inference: float = 0.0
     postprocess: float = 0.0
 
+    def __add__(self, other: Timings) -> Timings:
+        return Timings(
+            self.preprocess + other.preprocess,
+            self.inference + other.inference,
+            self.postprocess + other.postprocess,
+        )
+
     @property
     def total(self) -> float:
         """The three stages together, ms."""

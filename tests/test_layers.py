@@ -24,6 +24,8 @@ LAYERS = {
     "backends": 4,
     "tasks": 4,
     "engine_loading": 5,
+    "frame_graph": 5,
+    "submission": 5,
     "loading": 5,
     "model": 5,
     "engines": 5,

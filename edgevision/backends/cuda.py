@@ -70,6 +70,11 @@ class DeviceSession(Session, Protocol):
         ...
 
     @property
+    def slots(self) -> int:
+        """Frames that may be on their way at once; 0: only the network is wanted on the GPU."""
+        ...
+
+    @property
     def recordable(self) -> bool:
         """Whether `record` may be tried."""
         ...
@@ -91,8 +96,12 @@ class DeviceSession(Session, Protocol):
         """Where the GPU writes the output at the inputs' present shapes; BackendError where data decide its shape."""
         ...
 
+    def has_fixed_outputs(self) -> bool:
+        """Whether the outputs' shapes follow from the inputs' present ones; else a frame cannot be one piece of work."""
+        ...
+
     def output_arrays(self) -> Mapping[str, NDArray[Any]]:
-        """What `download` fills, at the inputs' present shapes; BackendError where data decide the shape of one."""
+        """What `download` fills, at the inputs' present shapes."""
         ...
 
     def upload(self) -> None:
@@ -124,6 +133,13 @@ class Cuda(Protocol):
     """(nbytes, mapped) -> pinned bytes, at .pointer and, mapped, for the device at .device_pointer; .array(shape, dtype)
     keeps them alive."""
 
+    Event: Any
+    """() -> a point in a stream's work: .record(stream), .synchronize(); streams .wait(event)."""
+    ImageWriter: Any
+    BoxFinder: Any
+    InstanceMasks: Any
+    LabelWriter: Any
+
     @property
     def CudaError(self) -> type[RuntimeError]: ...  # noqa: N802
 
@@ -136,6 +152,10 @@ class Cuda(Protocol):
     def set_device(self, device: int) -> None: ...
 
     def copy_async(self, destination: int, source: int, nbytes: int, stream: Any) -> None: ...
+
+    def view_memory(self, pointer: int, shape: Sequence[int], dtype: str, owner: object) -> Any: ...
+
+    def read_dlpack(self, capsule: object) -> tuple[int, tuple[int, ...], tuple[int, ...], Any]: ...
 
 
 if TYPE_CHECKING:

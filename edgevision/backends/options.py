@@ -115,6 +115,9 @@ class TensorRtOptions(SessionOptions):
                 else staged.
     cuda_graph: from the second run at a shape on, copies and network are launched as one recorded graph. A network that
                 cannot be recorded runs without, and `Session.device` says so.
+    slots:      frames (or batches) that may be on their way at once, each with a context and memory of its own: the next
+                goes up while this one is computed. 0: only the network runs on the GPU, and frames are prepared and
+                results decoded on the processor.
     allow_host_code: plans built version-compatible bring the runtime that they need, which is code: True runs it. Only
                 for plans that you trust.
     runtime_cache: TensorRT-RTX only: the folder in which the kernels stay that it compiles when an engine first runs;
@@ -123,6 +126,7 @@ class TensorRtOptions(SessionOptions):
 
     memory: str = "auto"
     cuda_graph: bool = True
+    slots: int = 2
     allow_host_code: bool = False
     runtime_cache: str | PathLike[str] | None = None
 
@@ -134,6 +138,8 @@ class TensorRtOptions(SessionOptions):
             )
         _check_choice("memory", self.memory, MEMORY)
         _check_flag("cuda_graph", self.cuda_graph)
+        if self.slots != 0:
+            _check_count("slots", self.slots, "; 0: only the network runs on the GPU")
         _check_flag("allow_host_code", self.allow_host_code)
         if not isinstance(self.runtime_cache, (str, PathLike, type(None))):
             raise InputError(f"runtime_cache must be a folder's path, '' or None, got {self.runtime_cache!r}")

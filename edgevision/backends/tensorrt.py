@@ -144,6 +144,11 @@ class TensorRtSession:
         return self._memory.mapped
 
     @property
+    def slots(self) -> int:
+        """See `DeviceSession.slots`."""
+        return self._open().options.slots
+
+    @property
     def recordable(self) -> bool:
         """See `DeviceSession.recordable`."""
         return self._recorder.allowed and not self._allocators
@@ -189,16 +194,16 @@ class TensorRtSession:
             if name in self._output_memory:  # else the network writes it where the processor has it
                 self._memory.download(self._output_memory[name])
 
+    def has_fixed_outputs(self) -> bool:
+        """See `DeviceSession.has_fixed_outputs`."""
+        self.output_arrays()
+        return not self._allocators
+
     def output_arrays(self) -> Mapping[str, NDArray[Any]]:
         """See `DeviceSession.output_arrays`."""
         engine = self._open()
         if not self._settled:
             self._settle(engine)
-        if self._allocators:
-            raise BackendError(
-                f"outputs of {engine.name} have no fixed place: their shapes depend on the data: "
-                f"{', '.join(self._allocators)}"
-            )
         return self._results
 
     def record(self, put: Callable[[], None]) -> Graph | None:

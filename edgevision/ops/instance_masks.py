@@ -16,12 +16,12 @@ from edgevision.ops._checks import as_contiguous, check_output, describe
 from edgevision.ops._dispatch import native
 from edgevision.ops.reference import masks_binary as reference
 
-__all__ = ["CROPS", "MaskCrops", "assemble_masks"]
+__all__ = ["CROPS", "MaskCrops", "PrototypeRegion", "assemble_masks", "find_region"]
 
 _kernels: ModuleType = reference if native is None else native
 
 
-class _Region(NamedTuple):
+class PrototypeRegion(NamedTuple):
     """The prototypes' rows and columns to read, the image's place in these, and by way of which size."""
 
     rows: slice
@@ -87,7 +87,7 @@ def assemble_masks(
             f"got {weights.shape} and {maps.shape}"
         )
     boxes = _check_boxes(boxes_xyxy, len(weights))
-    region = _find_region(placement, maps.shape[1], maps.shape[2], crop)
+    region = find_region(placement, maps.shape[1], maps.shape[2], crop)
     maps = maps[:, region.rows, region.columns]
     if maps.strides[2] != maps.itemsize and maps.shape[2] > 1:
         maps = np.ascontiguousarray(maps)
@@ -109,13 +109,13 @@ def assemble_masks(
 
 
 @lru_cache(maxsize=64)
-def _find_region(placement: Placement, height: int, width: int, crop: str) -> _Region:
-    """Where the image lies in prototypes of height x width."""
+def find_region(placement: Placement, height: int, width: int, crop: str) -> PrototypeRegion:
+    """Where the image lies in prototypes of height x width. crop: as assemble_masks takes it."""
     (canvas_h, canvas_w), (top, left) = placement.canvas_hw, placement.offset_yx
     (rows, columns), everything = placement.resized_hw, slice(None)
     inside = top >= 0 and left >= 0 and top + rows <= canvas_h and left + columns <= canvas_w
     if crop == "prototype" or not inside:
-        return _Region(everything, everything, placement.roi_in((height, width)), (0, 0))
+        return PrototypeRegion(everything, everything, placement.roi_in((height, width)), (0, 0))
     # The coarsest grid, a whole multiple of the prototypes' own, on which the pad is whole pixels: measured with
     # Ultralytics 8.4.190. The canvas itself is the finest, and the only one where it is no such multiple.
     factor_y, factor_x = canvas_h // height, canvas_w // width
@@ -125,9 +125,11 @@ def _find_region(placement: Placement, height: int, width: int, crop: str) -> _R
         via = (canvas_h // shrink, canvas_w // shrink)
     top, left, rows, columns = (side // shrink for side in (top, left, rows, columns))
     if via != (height, width):
-        return _Region(everything, everything, (float(top), float(left), float(rows), float(columns)), via)
+        return PrototypeRegion(
+            everything, everything, (float(top), float(left), float(rows), float(columns)), via
+        )
     roi = (0.0, 0.0, float(rows), float(columns))
-    return _Region(slice(top, top + rows), slice(left, left + columns), roi, (0, 0))
+    return PrototypeRegion(slice(top, top + rows), slice(left, left + columns), roi, (0, 0))
 
 
 def _check_boxes(boxes_xyxy: NDArray[np.float32], count: int) -> NDArray[np.float32]:

@@ -31,7 +31,7 @@ class InstancesTask(BoxTask):
         super().__init__(spec, outputs, frame_format, find=open_finder(spec), tensors=2)
         params = decoder_params(spec.decoder)
         self._masks = int(params["masks"])  # type: ignore[arg-type]
-        self._crop = str(params["mask_crop"])
+        self.mask_crop = str(params["mask_crop"])
         self._keypoints = KeypointReader(params, first=self._masks) if params["keypoints"] else None
 
     def make_result(
@@ -52,4 +52,6 @@ class InstancesTask(BoxTask):
         return result if filled.all() else result[filled]
 
     def _assemble(self, found: Candidates, rows: Sequence[NDArray[Any]], placement: Placement) -> MaskCrops:
-        return assemble_masks(found.extra[:, : self._masks], rows[1], found.boxes, placement, crop=self._crop)
+        return assemble_masks(
+            found.extra[:, : self._masks], rows[1], found.boxes, placement, crop=self.mask_crop
+        )

@@ -11,7 +11,7 @@ from device_memory import download, upload
 
 from edgevision.geometry import place_image
 from edgevision.ops import masks as ops
-from edgevision.ops.instance_masks import _find_region, assemble_masks
+from edgevision.ops.instance_masks import assemble_masks, find_region
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
@@ -91,7 +91,7 @@ def test_instances_are_the_cpus_and_stop_where_no_more_fit(
 
 
 def place_instances(writer: Any, placement: Any, crop: str) -> None:
-    region = _find_region(placement, 16, 16, crop)
+    region = find_region(placement, 16, 16, crop)
     first = (region.rows.start or 0, region.columns.start or 0)
     size = tuple(
         16 if part.stop is None else part.stop - part.start for part in (region.rows, region.columns)

@@ -122,8 +122,10 @@ class HostBuffer:
         assert self._mapped
         return self.pointer
 
-    def array(self, shape: tuple[int, ...], dtype: str = "float32") -> np.ndarray:
-        return self._memory.view(dtype).reshape(shape)
+    def array(self, shape: tuple[int, ...], dtype: str = "float32", offset: int = 0) -> np.ndarray:
+        nbytes = int(np.prod(shape, dtype=int)) * np.dtype(dtype).itemsize
+        assert offset + nbytes <= self.nbytes
+        return self._memory[offset : offset + nbytes].view(dtype).reshape(shape)
 
 
 class Graph:

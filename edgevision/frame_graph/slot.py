@@ -1,0 +1,234 @@
+"""One place in the ring: a context of the network and all the memory that a frame needs on its way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from time import perf_counter_ns
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevision.backends.cuda import DeviceSession, Graph
+from edgevision.errors import BackendError, InputError
+from edgevision.frame_graph.finishers import Finisher, open_finisher
+from edgevision.frame_graph.images import FrameMemory, is_device_image, read_device_image
+from edgevision.geometry import Placement
+from edgevision.ops.image_plan import channel_order
+from edgevision.ops.pixel_map import FILTERS, pixel_table
+from edgevision.results import Result
+from edgevision.spec import ModelSpec
+from edgevision.tasks.base import Task
+from edgevision.tasks.options import RunOptions
+from edgevision.timings import Timings
+
+__all__ = ["NoFixedOutputsError", "Slot"]
+
+_MOST_GRAPHS = 32
+"""Recordings kept: one for each mix of frame sizes and options, of which a set of cameras has few."""
+_MOST_OPTIONS = 8
+"""Finishers kept, each with its workspace on the GPU."""
+
+
+class NoFixedOutputsError(BackendError):
+    """No graph can hold the network: how much its outputs hold is known after each run only."""
+
+
+class Slot:
+    """Takes one frame, or one batch, at a time. What changes from frame to frame (where it lies, its size, where it goes)
+    stands in pinned memory that the graph copies, so that one recording serves all frames of a kind."""
+
+    def __init__(
+        self,
+        session: DeviceSession,
+        spec: ModelSpec,
+        task: Task,
+        batch: int | None,
+        warn: Callable[[str], None],
+    ) -> None:
+        """batch: rows of the network's input where they are fixed. warn: is told what the GPU cannot do."""
+        self.session = session
+        self.timings = Timings()
+        self._spec, self._task, self._batch, self._warn = spec, task, batch, warn
+        self._preparation = task.preparation
+        self._input = spec.inputs[0].name
+        self._buffer: NDArray[Any] | None = None  # the network's input, as it is bound now
+        self._writer: Any = None
+        self._memories: list[FrameMemory] = []
+        self._finishers: dict[RunOptions, Finisher] = {}
+        self._graphs: dict[Any, Graph] = {}
+        self._ran = False  # at the present shapes
+        self._placements: list[Placement] = []
+        self._finisher: Finisher | None = None
+        self._owners: list[Any] = []  # of frames on the device, until the launch is done
+        self._prepared = self._started = 0
+
+    def frame_buffer(self, shape: tuple[int, ...], index: int) -> NDArray[np.uint8]:
+        """Pinned memory that frame `index` of the next batch may be written to, which saves a copy."""
+        self.session.use_device()
+        with self.session.errors("make memory for"):
+            return self._memory(index, int(np.prod(shape))).view(shape)
+
+    def submit(self, images: Sequence[Any], options: RunOptions) -> None:
+        """Puts everything for these images on the stream and returns at once; what was submitted before must be done.
+
+        images: uint8 arrays, or images on the device, as `Model` takes them.
+        """
+        start = perf_counter_ns()
+        session = self.session
+        session.use_device()
+        with session.errors("run"):
+            frames = [
+                read_device_image(session.cuda, image, session.stream, f"images[{index}]")
+                if is_device_image(image)
+                else image
+                for index, image in enumerate(images)
+            ]
+            sizes = [frame.shape[:2] if isinstance(frame, np.ndarray) else frame.size_hw for frame in frames]
+            self._placements, shape = self._preparation.place(sizes, self._batch)
+            self._use_shape(shape)
+            self._finisher = self._finisher_for(options)
+            uploads = self._place(images, frames)
+            key = (uploads, options, self._finisher.place(self._placements), self._finisher.version)
+            self._prepared = perf_counter_ns() - start
+            self._launch(key)
+        self._started = perf_counter_ns()
+
+    def is_done(self) -> bool:
+        """Whether the results can be read without waiting."""
+        return bool(self.session.stream.is_done())
+
+    def results(self) -> list[Result]:
+        """The results of what was submitted, once it is done."""
+        self.wait()
+        inferred = perf_counter_ns()
+        assert self._finisher is not None, "nothing was submitted"
+        with self.session.errors("read the results of"):
+            results = self._finisher.read(self._placements)
+        done = perf_counter_ns()
+        self.timings = Timings(
+            self._prepared / 1e6, (inferred - self._started) / 1e6, (done - inferred) / 1e6
+        )
+        return results
+
+    def on_device(self) -> dict[str, Any]:
+        """What the results are made of, on the device, once it is done."""
+        self.wait()
+        assert self._finisher is not None, "nothing was submitted"
+        return self._finisher.on_device(len(self._placements))
+
+    def wait(self) -> None:
+        """Returns when what was submitted is done."""
+        self.session.use_device()
+        with self.session.errors("run"):
+            self.session.stream.synchronize()
+        self._owners = []
+
+    def close(self) -> None:
+        """Gives back everything but the session."""
+        self._graphs.clear()
+        self._finishers.clear()
+        self._finisher = self._writer = self._buffer = None
+        self._memories, self._owners = [], []
+
+    def _use_shape(self, shape: tuple[int, ...]) -> None:
+        """Binds the network's input at a shape; what was made for another is dropped."""
+        session = self.session
+        buffer = session.input_buffer(self._input, shape)
+        if buffer is self._buffer:
+            return
+        self._graphs.clear()
+        self._finishers.clear()
+        self._buffer, self._ran = None, False
+        if not session.has_fixed_outputs():
+            raise NoFixedOutputsError("the shapes of its outputs depend on the data")
+        table, pad = pixel_table(self._preparation.pixels, buffer.dtype.name)
+        spec = self._preparation.spec
+        height, width = shape[2:] if spec.layout == "nchw" else shape[1:3]
+        self._writer = session.cuda.ImageWriter(
+            shape[0], height, width, table, pad, nhwc=spec.layout == "nhwc", filter=FILTERS[spec.filter]
+        )
+        self._buffer = buffer
+
+    def _finisher_for(self, options: RunOptions) -> Finisher:
+        found = self._finishers.get(options)
+        if found is None:
+            if len(self._finishers) >= _MOST_OPTIONS:
+                self._finishers.clear()
+                self._graphs.clear()
+            canvas_hw = self._placements[0].canvas_hw
+            found = open_finisher(self.session, self._spec, self._task, canvas_hw, options)
+            self._finishers[options] = found
+        return found
+
+    def _place(self, images: Sequence[Any], frames: Sequence[Any]) -> tuple[int, ...] | None:
+        """Tells the writer where the frames lie and go; the bytes to copy up for each, 0 for one that is there.
+
+        None: the frames were written into the network's input by the processor, because the GPU's writer cannot.
+        """
+        uploads = []
+        try:
+            for index, (frame, placement) in enumerate(zip(frames, self._placements, strict=True)):
+                uploads.append(self._place_one(index, frame, placement))
+        except ValueError as error:
+            if any(is_device_image(image) for image in images):
+                raise InputError(f"a frame on the GPU cannot be prepared there: {error}") from error
+            self._warn(f"frames are prepared on the processor: {error}")
+            self._preparation.write(images, self.session.input_buffer, self._batch)
+            return None
+        return tuple(uploads)
+
+    def _place_one(self, index: int, frame: Any, placement: Placement) -> int:
+        if isinstance(frame, np.ndarray):
+            channels = 1 if frame.ndim == 2 else frame.shape[2]
+            memory = self._memory(index, frame.nbytes)
+            memory.write(frame)
+            pointer, strides = memory.address, (frame.shape[1] * channels, channels, 1)
+            nbytes = frame.nbytes
+        else:
+            channels, pointer, strides, nbytes = frame.channels, frame.pointer, frame.strides, 0
+            self._owners.append(frame)
+        source, color = self._preparation.sources[channels], self._preparation.pixels.color
+        self._writer.place(
+            index, pointer, *placement.image_hw, channels, strides, channel_order(source, color),
+            color == "gray" and channels > 1, *placement.resized_hw, *placement.offset_yx,
+        )  # fmt: skip
+        return nbytes
+
+    def _memory(self, index: int, nbytes: int) -> FrameMemory:
+        """The memory of frame `index`, with room for so many bytes."""
+        while len(self._memories) <= index:
+            self._memories.append(FrameMemory(self.session.cuda, mapped=self.session.mapped))
+        memory = self._memories[index]
+        if memory.fit(nbytes):
+            self._graphs.clear()
+        return memory
+
+    def _launch(self, key: Any) -> None:
+        """Everything on the stream, as one graph from the second time on."""
+        graph = self._graphs.get(key)
+        uploads = key[0]
+        if graph is None and self._ran and self.session.recordable:
+            graph = self.session.record(lambda: self._put(uploads))
+            if graph is not None:
+                if len(self._graphs) >= _MOST_GRAPHS:
+                    self._graphs.clear()
+                self._graphs[key] = graph
+        if graph is not None:
+            graph.launch(self.session.stream)
+        else:
+            self._put(uploads)
+            self._ran = True  # TensorRT needs a plain run after new shapes before it can be recorded
+
+    def _put(self, uploads: tuple[int, ...] | None) -> None:
+        session, count = self.session, len(self._placements)
+        if uploads is None:
+            session.upload()
+        else:
+            for memory, nbytes in zip(self._memories, uploads, strict=False):
+                if nbytes:
+                    memory.put(nbytes, session.stream)
+            self._writer.write(session.input_address(self._input), count, session.stream)
+        session.enqueue()
+        assert self._finisher is not None
+        self._finisher.put(count)
