@@ -208,7 +208,8 @@ void check_write(const Shape& shape, const Kind& kind, Random& random) {
     const std::vector<T> table = make_table<T>(kind.table, kind.channels);
     std::vector<T> pad(static_cast<std::size_t>(kind.channels));
     for (std::size_t i = 0; i < pad.size(); ++i) {  // all the same, the last another, or each one
-        pad[i] = static_cast<T>(252 + i * static_cast<std::size_t>(turned) / 2);
+        const std::size_t step = i * static_cast<std::size_t>(turned) / 2;
+        pad[i] = static_cast<T>(252 + step);
     }
     job.table = table.data();
     job.pad = pad.data();
