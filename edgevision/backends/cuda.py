@@ -134,7 +134,7 @@ class Cuda(Protocol):
     keeps them alive."""
 
     Event: Any
-    """() -> a point in a stream's work: .record(stream), .synchronize(); streams .wait(event)."""
+    """() -> a point in a stream's work: .record(stream), .synchronize(), .is_reached(); streams .wait(event)."""
     ImageWriter: Any
     BoxFinder: Any
     InstanceMasks: Any

@@ -59,6 +59,8 @@ class OnnxRuntimeOptions(SessionOptions):
                         build of ONNX Runtime has.
     memory:             how inputs and outputs reach the GPU, as TensorRtOptions has it.
     cuda_graph:         the network is launched as one recorded graph; every node must then run on the GPU.
+    slots:              on a GPU, where the CUDA extension is built, frames (or batches) that may be on their way at once,
+                        as TensorRtOptions has it; they share one stream, so that the network runs one after the other.
     engine_cache:       the folder in which "tensorrt" and "tensorrt-rtx" keep what they build; None: one in the user's
                         cache folder; "": nothing is kept.
     """
@@ -70,6 +72,7 @@ class OnnxRuntimeOptions(SessionOptions):
     provider: str = "auto"
     memory: str = "auto"
     cuda_graph: bool = False
+    slots: int = 2
     engine_cache: str | PathLike[str] | None = None
 
     def __post_init__(self) -> None:
@@ -81,6 +84,7 @@ class OnnxRuntimeOptions(SessionOptions):
         _check_choice("provider", self.provider, PROVIDERS)
         _check_choice("memory", self.memory, MEMORY)
         _check_flag("cuda_graph", self.cuda_graph)
+        _check_slots(self.slots)
         if not isinstance(self.engine_cache, (str, PathLike, type(None))):
             raise InputError(f"engine_cache must be a folder's path, '' or None, got {self.engine_cache!r}")
 
@@ -138,8 +142,7 @@ class TensorRtOptions(SessionOptions):
             )
         _check_choice("memory", self.memory, MEMORY)
         _check_flag("cuda_graph", self.cuda_graph)
-        if self.slots != 0:
-            _check_count("slots", self.slots, "; 0: only the network runs on the GPU")
+        _check_slots(self.slots)
         _check_flag("allow_host_code", self.allow_host_code)
         if not isinstance(self.runtime_cache, (str, PathLike, type(None))):
             raise InputError(f"runtime_cache must be a folder's path, '' or None, got {self.runtime_cache!r}")
@@ -184,6 +187,11 @@ def check_device(device: str, available: tuple[str, ...], runtime: str, hint: st
 def _check_count(name: str, value: Any, hint: str = "") -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise InputError(f"{name} must be a whole number from 1, got {value!r}{hint}")
+
+
+def _check_slots(value: Any) -> None:
+    if value != 0 or isinstance(value, (bool, float)):
+        _check_count("slots", value, "; 0: only the network runs on the GPU")
 
 
 def _check_flag(name: str, value: Any) -> None:

@@ -52,15 +52,15 @@ class CudaTensors:
     """Memory of ours on a GPU, filled and read on the stream that the network runs on."""
 
     def __init__(self, cuda: Cuda, stream: Stream, device: int, *, mapped: bool) -> None:
-        self._cuda = cuda
-        self._stream = stream
+        self.cuda = cuda
+        self.stream = stream
         self._device = device
         self._memory = CudaMemory(cuda, stream, mapped=mapped)
         self._made: dict[int, TensorMemory] = {}
         self._tensors: dict[str, dict[str, TensorMemory]] = {"input": {}, "output": {}}
 
     def allocate(self, shape: Sequence[int], dtype: str, name: str) -> NDArray[Any]:
-        self._use_device()
+        self.use_device()
         memory = self._memory.allocate(shape, dtype, name)
         self._made[id(memory.array)] = memory
         return memory.array
@@ -69,16 +69,30 @@ class CudaTensors:
         memory = self._tensors[kind][name] = self._made.pop(id(array))
         return "cuda", self._device, memory.address
 
+    @property
+    def mapped(self) -> bool:
+        """Whether the GPU uses the processor's memory."""
+        return self._memory.mapped
+
+    def address(self, kind: str, name: str) -> int:
+        """Where the GPU has an "input" or "output"."""
+        return self._tensors[kind][name].address
+
     def before(self) -> None:
-        self._use_device()
+        self.use_device()
         for memory in self._tensors["input"].values():
             self._memory.upload(memory)
 
     def after(self, outputs: Iterable[str]) -> None:
+        self.download(outputs)
+        self.stream.synchronize()
+
+    def download(self, outputs: Iterable[str]) -> None:
+        """Puts copies of these outputs on the stream."""
         for name in outputs:
             self._memory.download(self._tensors["output"][name])
-        self._stream.synchronize()
 
-    def _use_device(self) -> None:
-        if self._cuda.current_device() != self._device:
-            self._cuda.set_device(self._device)
+    def use_device(self) -> None:
+        """Makes the device this thread's."""
+        if self.cuda.current_device() != self._device:
+            self.cuda.set_device(self._device)

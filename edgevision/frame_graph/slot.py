@@ -52,6 +52,9 @@ class Slot:
         self._spec, self._task, self._batch, self._warn = spec, task, batch, warn
         self._preparation = task.preparation
         self._input = spec.inputs[0].name
+        session.use_device()
+        with session.errors("prepare"):
+            self._done = session.cuda.Event()
         self._buffer: NDArray[Any] | None = None  # the network's input, as it is bound now
         self._writer: Any = None
         self._memories: list[FrameMemory] = []
@@ -92,11 +95,12 @@ class Slot:
             key = (uploads, options, self._finisher.place(self._placements), self._finisher.version)
             self._prepared = perf_counter_ns() - start
             self._launch(key)
+            self._done.record(session.stream)
         self._started = perf_counter_ns()
 
     def is_done(self) -> bool:
         """Whether the results can be read without waiting."""
-        return bool(self.session.stream.is_done())
+        return bool(self._done.is_reached())
 
     def results(self) -> list[Result]:
         """The results of what was submitted, once it is done."""
@@ -121,7 +125,7 @@ class Slot:
         """Returns when what was submitted is done."""
         self.session.use_device()
         with self.session.errors("run"):
-            self.session.stream.synchronize()
+            self._done.synchronize()  # and not for what other slots have put on the same stream since
         self._owners = []
 
     def close(self) -> None:

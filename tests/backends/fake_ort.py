@@ -19,7 +19,7 @@ class FakeOnnxRuntime:
 
     providers: that this build has. started: those that start. on_cpu: operators left to the processor; tells: whether it
     says which (as from 1.24 on). opened: the providers of each session, with their options. runs: the ids of the graphs
-    that runs belong to.
+    that runs belong to. unwaited: runs that return before the GPU is done.
     """
 
     def __init__(self, cuda: FakeCuda | None, *providers: str, tells: bool = True) -> None:
@@ -30,6 +30,7 @@ class FakeOnnxRuntime:
         self.opened: list[dict[str, dict[str, str]]] = []
         self.entries: list[dict[str, str]] = []
         self.runs: list[str] = []
+        self.unwaited = 0
         methods = {"get_provider_graph_assignment_info": _tell_nodes} if tells else {}
         self.InferenceSession = type("InferenceSession", (Session,), {"library": self, **methods})
 
@@ -99,8 +100,17 @@ class Session:
             queue, stream._queue = stream._queue, []
             for work in queue:
                 work()
-        self.library.runs.append(run_options.get_run_config_entry("gpu_graph_id") if run_options else "")
+        self.library.runs.append(_entry(run_options, "gpu_graph_id"))
+        if _entry(run_options, "disable_synchronize_execution_providers") == "1":
+            self.library.unwaited += 1
         self._real.run_with_iobinding(binding.real, None)
+
+
+def _entry(run_options: Any, name: str) -> str:
+    try:
+        return run_options.get_run_config_entry(name)
+    except (AttributeError, RuntimeError):  # no options, or none of that name
+        return ""
 
 
 def _tell_nodes(session: Session) -> list[Any]:

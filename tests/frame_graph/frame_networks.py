@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from tiny_networks import FLOAT, HALF, LONG, network, node
+from tiny_networks import FLOAT, HALF, LONG, network, node, onnx
 
 from edgevision import Decoder, ImageInput, ModelSpec, Thresholds
 
@@ -175,3 +175,13 @@ def label_maps(element: int = LONG) -> tuple[ModelSpec, bytes]:
     del model.graph.output[:]
     model.graph.output.append(onnx.helper.make_tensor_value_info("labels", element, ["batch", 16, 16]))
     return spec("semantic", "label_map"), model.SerializeToString()
+
+
+def data_dependent() -> tuple[ModelSpec, bytes]:
+    """A detector with a second output, of indices, of which there are as many as the data say."""
+    model = onnx.load_from_string(head([(30, 6)], [np.zeros(6)], [np.array([30, 30, 64, 64, 1, 3.9])]))
+    model.graph.node.append(node("ReduceMean", ["y0"], ["middle"], keepdims=0))
+    model.graph.node.append(node("Greater", ["y0", "middle"], ["above"]))
+    model.graph.node.append(node("NonZero", ["above"], ["where"]))
+    model.graph.output.append(onnx.helper.make_tensor_value_info("where", LONG, [3, None]))
+    return spec("detect", "yolo_end2end"), model.SerializeToString()

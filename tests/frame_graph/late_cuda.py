@@ -35,7 +35,6 @@ class LateCuda(FakeCuda):
         def stream() -> Stream:
             made = new_stream()
             made.wait = lambda event: made.put(event.synchronize)
-            made.is_done = lambda: not made._queue
             return made
 
         stream.wrap = lambda handle: self.streams[handle]
@@ -80,13 +79,25 @@ class LateBuffer(DeviceBuffer):
 
 
 class Event:
+    """Reached when its stream gets there."""
+
     def __init__(self, cuda: LateCuda) -> None:
         cuda.count("event")
+        self._cuda = cuda
         self._stream: Stream | None = None
+        self._marks: list[int] = []  # of recordings: the first is not reached yet
+        self._number = 0
 
     def record(self, stream: Stream) -> None:
-        self._stream = stream
+        self._stream, self._number = stream, self._number + 1
+        mark = self._number
+        self._marks.append(mark)
+        stream.put(lambda: self._marks.remove(mark))
+
+    def is_reached(self) -> bool:
+        return not self._marks
 
     def synchronize(self) -> None:
-        assert self._stream is not None
-        self._stream.synchronize()
+        self._cuda.count("synchronize")
+        while self._marks:
+            self._stream._queue.pop(0)()

@@ -12,21 +12,19 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
+from comparing import assert_same, frames
 from cuda_modules import build_emulated, cannot_build
-from frame_networks import FAMILIES, family, head, label_maps, rows, spec
+from frame_networks import FAMILIES, data_dependent, family, head, label_maps, rows, spec
 from late_cuda import LateCuda
 from test_model import classifier
-from tiny_networks import BYTE, INT, LONG, node
+from tiny_networks import BYTE, INT, LONG
 from trt_bench import Machine
 
 from edgevision import Embedding, InputError, Model, Segmentation
 from edgevision.backends.options import TensorRtOptions
 from edgevision.backends.tensorrt import open_tensorrt
 from edgevision.errors import BackendError, EdgeVisionWarning
-
-SIZES = [(90, 160), (64, 64), (120, 50)]
 
 
 @pytest.fixture(scope="module")
@@ -62,25 +60,6 @@ def open_model(machine: Machine) -> Iterator[Open]:
     for model in made:
         model.close()
     gc.collect()
-
-
-def frames(count: int, *, seed: int = 0) -> list[np.ndarray]:
-    rng = np.random.default_rng(seed)
-    return [
-        (rng.random(3) * 255 * rng.random((*SIZES[index % len(SIZES)], 1))).astype(np.uint8)
-        for index in range(count)
-    ]
-
-
-def assert_same(got: Any, expected: Any) -> None:
-    """Every array of two results."""
-    assert type(got) is type(expected)
-    for name in type(expected).__dataclass_fields__:
-        mine, other = getattr(got, name), getattr(expected, name)
-        if hasattr(other, "__dataclass_fields__"):
-            assert_same(mine, other)
-        else:
-            np.testing.assert_array_equal(mine, other, err_msg=name)
 
 
 def size_of(result: Any) -> int:
@@ -467,14 +446,8 @@ def test_masks_that_take_more_room_than_the_image_come_down_all(open_model: Open
 
 
 def test_a_network_whose_outputs_depend_on_the_data_runs_as_before(open_model: Open) -> None:
-    model = onnx.load_from_string(head([(30, 6)], [np.zeros(6)], [np.array([30, 30, 64, 64, 1, 3.9])]))
-    model.graph.node.append(node("ReduceSum", ["y0"], ["sum"], keepdims=0))
-    model.graph.node.append(node("Greater", ["y0", "sum"], ["above"]))
-    model.graph.node.append(node("NonZero", ["above"], ["where"]))
-    model.graph.output.append(onnx.helper.make_tensor_value_info("where", LONG, [3, None]))
-    made = spec("detect", "yolo_end2end")
-    on_gpu = open_model(made, model.SerializeToString())
-    reference = open_model(made, model.SerializeToString(), slots=0)
+    made, network = data_dependent()
+    on_gpu, reference = open_model(made, network), open_model(made, network, slots=0)
     first, *others = frames(4)
     with pytest.warns(EdgeVisionWarning, match="depend on the data"):
         got = on_gpu(first)

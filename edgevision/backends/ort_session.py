@@ -1,0 +1,168 @@
+"""A network that ONNX Runtime runs, on inputs and outputs bound to the session's own memory: a run copies and allocates
+nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevision.backends.base import TensorInfo
+from edgevision.backends.buffers import Dim, InputBuffers, derive_shape
+from edgevision.backends.ort_tensors import Tensors
+from edgevision.backends.source import ModelSource
+from edgevision.errors import BackendError
+
+__all__ = ["Network", "OnnxRuntimeSession"]
+
+
+@dataclass(frozen=True)
+class Network:
+    """What a session and its clones share.
+
+    new_tensors: makes a session's memory.
+    new_run:     makes the options of a run that is recorded as a CUDA graph of its own; None: runs are not.
+    new_options: makes those of any other run on a GPU.
+    stream:      what runs on a GPU are put on; it must live as long as the session.
+    slots:       frames that may be on their way at once, see OnnxRuntimeOptions.
+    """
+
+    session: Any
+    source: ModelSource
+    runtime: str
+    device: str
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    output_dims: tuple[tuple[Dim, ...], ...]
+    new_tensors: Callable[[], Tensors]
+    new_run: Callable[[bool], Any] | None = None
+    new_options: Callable[[], Any] | None = None
+    stream: Any = None
+    slots: int = 0
+
+
+class OnnxRuntimeSession:
+    """A network that ONNX Runtime runs; see `edgevision.backends.Session`."""
+
+    def __init__(self, network: Network) -> None:
+        self._network: Network | None = network
+        self.inputs = network.inputs
+        self.outputs = network.outputs
+        self.device = network.device
+        self.runtime = network.runtime
+        self._tensors = network.new_tensors()
+        self._run_bound = network.session.run_with_iobinding
+        self._binding = network.session.io_binding()
+        self._buffers = InputBuffers(network.inputs, self._bind_input, self._tensors.allocate)
+        self._run_options: Any = None
+        # Outputs bound to an array of ours. The rest are bound anew for each run, which allocates them.
+        self._fixed: dict[str, NDArray[Any]] = {}
+        self._results: Mapping[str, NDArray[Any]] = MappingProxyType({})
+        self._settled = False  # every input is bound and every output fixed
+        self._trusted = True  # the shapes that the graph declares for its outputs have not been caught lying
+
+    def input_buffer(self, name: str, shape: Sequence[int]) -> NDArray[Any]:
+        """See `Session.input_buffer`."""
+        if self._network is None:
+            raise _closed()
+        return self._buffers.get(name, shape)
+
+    def largest_batch(self, name: str) -> int | None:
+        """See `Session.largest_batch`: the network's own, where it has one."""
+        return next(info.shape[0] for info in self.inputs if info.name == name)
+
+    def run(self, feeds: Mapping[str, NDArray[Any]] | None = None) -> Mapping[str, NDArray[Any]]:
+        """See `Session.run`. Outputs whose shape follows from the inputs' keep their memory from run to run."""
+        if self._network is None:
+            raise _closed()
+        if feeds is not None:
+            self._buffers.load(feeds)
+        if not self._settled:
+            return self._run_unsettled(self._network)
+        try:
+            self._tensors.before()
+            self._run_bound(self._binding, self._run_options)
+            self._tensors.after(self._fixed)
+        except Exception as error:
+            return self._run_again(self._network, error)
+        return self._results
+
+    def clone(self) -> OnnxRuntimeSession:
+        """See `Session.clone`."""
+        if self._network is None:
+            raise _closed()
+        return type(self)(self._network)
+
+    def close(self) -> None:
+        """See `Session.close`."""
+        self._network = self._run_bound = self._binding = None
+        self._buffers.arrays.clear()
+        self._fixed = {}
+        self._results = MappingProxyType({})
+
+    def _bind_input(self, name: str, array: NDArray[Any]) -> None:
+        kind, number, address = self._tensors.place("input", name, array)
+        self._binding.bind_input(name, kind, number, array.dtype.type, array.shape, address)
+        self._fixed = {}
+        self._settled = False
+
+    def _run_unsettled(self, network: Network) -> Mapping[str, NDArray[Any]]:
+        """The outputs, after learning which of them can be fixed at the inputs' present shapes."""
+        self._buffers.check_complete()
+        for info in network.outputs:
+            if info.name not in self._fixed:
+                # Bound anew each time: ONNX Runtime would keep the last run's memory and refuse another shape.
+                self._binding.bind_output(info.name)
+        new_run = network.new_run
+        try:
+            self._tensors.before()
+            self._run_bound(self._binding, new_run and new_run(False))
+            self._tensors.after(self._fixed)
+        except Exception as error:
+            return self._run_again(network, error)
+        results: dict[str, NDArray[Any]] = {}
+        for info, dims, value in zip(
+            network.outputs, network.output_dims, self._binding.get_outputs(), strict=True
+        ):
+            array = self._fixed.get(info.name)
+            if array is None:
+                array = value.numpy()
+                # An output that is an input is not written: ONNX Runtime hands the feed through.
+                is_input = info.name in self._buffers.arrays
+                if self._trusted and not is_input and derive_shape(dims, self._buffers.arrays) == array.shape:
+                    array = self._fix_output(info, array)
+            results[info.name] = array
+        self._results = MappingProxyType(results)
+        self._settled = len(self._fixed) == len(network.outputs)
+        if self._settled and new_run is not None:
+            self._run_options = new_run(True)
+        return self._results
+
+    def _fix_output(self, info: TensorInfo, value: NDArray[Any]) -> NDArray[Any]:
+        """A copy of `value` in memory of ours, that the next runs write to."""
+        array = self._tensors.allocate(value.shape, info.dtype, info.name)
+        np.copyto(array, value)
+        kind, number, address = self._tensors.place("output", info.name, array)
+        self._binding.bind_output(info.name, kind, number, array.dtype.type, array.shape, address)
+        self._fixed[info.name] = array
+        return array
+
+    def _run_again(self, network: Network, error: Exception) -> Mapping[str, NDArray[Any]]:
+        """The outputs without fixed ones, when those may be why the run failed; else raises BackendError.
+
+        A graph may declare a constant shape for an output that really depends on the data: then the array that fitted
+        one run is refused in a later one.
+        """
+        if not self._fixed:
+            raise network.source.failure("run", network.runtime, error) from error
+        self._fixed = {}
+        self._settled = self._trusted = False
+        return self._run_unsettled(network)
+
+
+def _closed() -> BackendError:
+    return BackendError("the session is closed; open the model again")

@@ -1,0 +1,114 @@
+"""The same over ONNX Runtime's CUDA provider: its runs stand between our kernels on one stream, unrecorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import pytest
+from comparing import assert_same, frames
+from cuda_modules import build_emulated, cannot_build
+from frame_networks import data_dependent, family
+from late_cuda import LateCuda
+from test_ort_gpu import Machine
+
+from edgevision import Model
+from edgevision.backends.options import OnnxRuntimeOptions
+from edgevision.errors import BackendError, EdgeVisionWarning, InputError
+
+
+@pytest.fixture(scope="module")
+def emulated() -> ModuleType:
+    reason = cannot_build()
+    if reason is not None:
+        pytest.skip(reason)
+    return build_emulated()
+
+
+@pytest.fixture(params=[False, True], ids=["discrete", "shared memory"])
+def machine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, emulated: ModuleType) -> Machine:
+    return Machine(monkeypatch, LateCuda(emulated, integrated=request.param))
+
+
+@pytest.fixture
+def open_model(machine: Machine) -> Callable[..., Model]:
+    def open_one(spec: Any, network: bytes, device: str = "cuda", **options: Any) -> Model:
+        return Model(spec, machine.open(network, device, **options))
+
+    return open_one
+
+
+@pytest.mark.parametrize("name", ["yolo, masks", "detr", "class_logits", "scores"])
+@pytest.mark.parametrize("cuda_graph", [False, True])
+def test_families_give_the_processors_results(
+    open_model: Callable[..., Model], machine: Machine, name: str, cuda_graph: bool
+) -> None:
+    spec, network = family(name)
+    on_gpu = open_model(spec, network, cuda_graph=cuda_graph)
+    on_processor = open_model(spec, network, "cpu")
+    for frame in frames(6):
+        assert_same(on_gpu(frame), on_processor(frame))
+    assert machine.ort.unwaited == 6
+    batch = frames(3)
+    for got, expected in zip(on_gpu(batch), on_processor(batch), strict=True):
+        assert_same(got, expected)
+
+
+def test_frames_on_their_way_share_a_stream_and_keep_their_results(
+    open_model: Callable[..., Model], machine: Machine
+) -> None:
+    model, reference = open_model(*family("yolo")), open_model(*family("yolo"), "cpu")
+    given = frames(7)
+    ahead = [model.submit(frame) for frame in given]
+    for frame, submission in zip(given, ahead, strict=True):
+        assert_same(submission.result(), reference(frame))
+    assert len(machine.cuda.streams) == 1
+
+
+def test_without_slots_the_processor_prepares_and_decodes(
+    open_model: Callable[..., Model], machine: Machine
+) -> None:
+    model, reference = open_model(*family("yolo"), slots=0), open_model(*family("yolo"), "cpu")
+    for frame in frames(3):
+        assert_same(model(frame), reference(frame))
+    assert machine.ort.unwaited == 0
+    assert "kernels" not in machine.cuda.counts
+
+
+def test_what_onnxruntime_says_is_passed_on_and_the_next_frame_goes_on(
+    open_model: Callable[..., Model],
+) -> None:
+    model, reference = open_model(*family("yolo")), open_model(*family("yolo"), "cpu")
+    frame = frames(1)[0]
+    model(frame)
+
+    def fail(binding: Any, options: Any = None) -> None:
+        raise RuntimeError("[ONNXRuntimeError] : 1 : FAIL : CUDA failure 700: an illegal memory access")
+
+    real = model.session._run_bound
+    model.session._run_bound = fail
+    with pytest.raises(BackendError, match=r"could not run .*illegal memory access"):
+        model(frame)
+    model.session._run_bound = real
+    assert_same(model(frame), reference(frame))
+    model.close()
+    with pytest.raises(BackendError, match="closed"):
+        model(frame)
+
+
+@pytest.mark.parametrize("slots", [-1, 0.0, False, "2"])
+def test_slots_are_a_number(slots: Any) -> None:
+    with pytest.raises(InputError, match="slots must be a whole number"):
+        OnnxRuntimeOptions(slots=slots)
+
+
+def test_outputs_that_depend_on_the_data_are_left_to_the_processor(open_model: Callable[..., Model]) -> None:
+    spec, network = data_dependent()
+    model, reference = open_model(spec, network), open_model(spec, network, "cpu")
+    first, *others = frames(4)
+    with pytest.warns(EdgeVisionWarning, match="depend on the data"):
+        got = model(first)
+    assert_same(got, reference(first))
+    for frame in others:
+        assert_same(model(frame), reference(frame))
