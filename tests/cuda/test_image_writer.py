@@ -97,6 +97,28 @@ def test_camera_frames_equal_the_cpus(cuda: ModuleType, format: str, rows: float
     np.testing.assert_array_equal(download(cuda, out.pointer, expected.shape, "float32", stream), expected)
 
 
+# cv2.INTER_LINEAR's own results. Beyond the outermost centres its horizontal pass takes the edge pixel, its vertical pass
+# the edge row twice: weights that add up to one make a difference in few places.
+EDGES = {
+    # Column 4917 of 5463 lies 0.40015 beyond the only centre; the weights of its twofold tap, 1228 and 819, add up to 2047.
+    "columns take the edge pixel": ([[0], [5]], (3, 5463), [0, 3, 5], (slice(None), 4917)),
+    # 25.5 between the columns: the two cut products of a row that is read twice are one less than 25.5 at once, rounded up.
+    "rows read the edge row twice": ([[51, 0]], (2, 3), [51, 25, 0, 51, 25, 0], (slice(None), slice(None))),
+}
+
+
+@pytest.mark.parametrize(("image", "canvas", "expected", "seen"), EDGES.values(), ids=EDGES.keys())
+def test_beyond_the_outermost_centres_each_axis_has_its_own_rule(
+    cuda: ModuleType, image: Any, canvas: tuple[int, int], expected: list[int], seen: Any
+) -> None:
+    frame, pixels = np.array(image, np.uint8), PixelMap(color="gray", scale=1.0, layout="nhwc")
+    writer, memory = make_writer(cuda, 1, canvas, pixels, "uint8"), upload(cuda, frame)
+    place(writer, 0, memory.pointer, frame, "gray", place_image(frame.shape, canvas, mode="stretch"), "gray")
+    out, stream = cuda.DeviceBuffer(canvas[0] * canvas[1]), cuda.Stream()
+    writer.write(out.pointer, 1, stream)
+    assert download(cuda, out.pointer, canvas, "uint8", stream)[seen].ravel().tolist() == expected
+
+
 def test_a_graph_writes_what_is_placed_when_it_is_launched(cuda: ModuleType) -> None:
     rng, canvas, pixels = np.random.default_rng(3), (40, 56), PixelMap()
     writer, stream = make_writer(cuda, 1, canvas, pixels, "float32"), cuda.Stream()
