@@ -291,6 +291,30 @@ class BoxFinder:
     @property
     def extra_pointer(self) -> int: ...
 
+class BoxSuppressor:
+    """
+    Non-maximum suppression of boxes on the device: the indices that edgevision.ops.nms gives with the same max_candidates (rotated boxes: but for libm's last bit). The options are its own; class_agnostic compares all boxes whatever their classes.
+    """
+
+    def __init__(self, batch: int, capacity: int, *, rotated: bool = False, iou: float, class_agnostic: bool = False, class_offset: float = 0.0, greedy: bool = True, max_candidates: int = 8192, max_detections: int = 300) -> None: ...
+
+    def suppress(self, boxes: int, scores: int, class_ids: int, counts: int, kept: int, num_kept: int, stream: Stream) -> None:
+        """
+        boxes: float32 (batch, capacity, 4), xyxy, or 5 where rotated, xywhr; scores: float32 and class_ids: int32 (batch, capacity); counts: int32 (batch,), how many of them there are. class_ids may be 0: all are compared with each other; counts too: capacity. Writes int32 kept (batch, max_detections), indices, best first, then -1, and num_kept (batch,).
+        """
+
+class ScoreWriter:
+    """
+    float32 scores of rows of logits (batch, size), float32 or, with half, float16: bit for bit edgevision.ops.scores' softmax of each row, or sigmoid.
+    """
+
+    def __init__(self, batch: int, size: int, *, activation: str, half: bool = False) -> None: ...
+
+    def write(self, logits: int, scores: int, count: int, stream: Stream) -> None:
+        """
+        Write the first `count` rows' scores, float32; float32 logits may be overwritten by them.
+        """
+
 class TopK:
     """
     The k best of each row of float32 scores (batch, size): descending, the lower index first among equals, NaN last.

@@ -60,4 +60,31 @@ std::size_t box_workspace_size(const BoxFinderRule& rule, const BoxTensors& tens
 void launch_find_boxes(const BoxFinderRule& rule, const BoxTensors& tensors, int batch, const ImageMap* maps,
                        void* workspace, const DetectionArrays& out, Stream stream);
 
+/// Suppression alone, of boxes that something else found; the fields as in BoxFinderRule.
+struct SuppressRule {
+    bool rotated, class_agnostic, greedy;
+    double iou;
+    float class_offset;
+    std::int32_t max_candidates;  // at most kMaxCandidates
+    std::int32_t max_detections;
+};
+
+/// Boxes of a batch, image i's from i * capacity on. Of those whose score or a coordinate is not finite none
+/// is kept.
+struct BoxArrays {
+    std::int64_t capacity;
+    const float* boxes;  // 4 columns, or 5 where rotated
+    const float* scores;
+    const std::int32_t* class_ids;  // 0 to 2^31 - 1; null: all are compared with each other
+    const std::int32_t* counts;     // how many each image has; null: all have `capacity`
+};
+
+/// Bytes of workspace, aligned to 256, for launch_nms.
+std::size_t nms_workspace_size(const SuppressRule& rule, std::int64_t capacity, int batch);
+
+/// kept: (batch, max_detections), indices of the boxes that survive, best first, the lower index first among
+/// equal scores, then -1; num_kept: how many they are. As ev::nms and ev::nms_rotated.
+void launch_nms(const SuppressRule& rule, const BoxArrays& boxes, int batch, void* workspace,
+                std::int32_t* kept, std::int32_t* num_kept, Stream stream);
+
 }  // namespace ev::cuda

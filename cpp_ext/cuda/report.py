@@ -40,6 +40,9 @@ def compile_kernels(folder: Path, architectures: str, jobs: int) -> str:
         options += ["-G", "Ninja"]
     else:
         jobs = 1  # make lets the lines of several compilers mix
+    # CMake says which compiler it found only when it looks for one: afresh.
+    (folder / "CMakeCache.txt").unlink(missing_ok=True)
+    shutil.rmtree(folder / "CMakeFiles", ignore_errors=True)
     configured = run(
         "cmake", "-S", str(SOURCE), "-B", str(folder), "-DEDGEVISION_CUDA=ON", "-DEDGEVISION_PYTHON=OFF",
         "-DEDGEVISION_WERROR=ON", *options,

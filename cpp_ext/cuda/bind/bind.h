@@ -18,6 +18,7 @@ void bind_memory(nb::module_& module);
 void bind_streams(nb::module_& module);
 void bind_image(nb::module_& module);
 void bind_boxes(nb::module_& module);
+void bind_nms(nb::module_& module);
 void bind_scores(nb::module_& module);
 void bind_masks(nb::module_& module);
 

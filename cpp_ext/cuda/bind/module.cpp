@@ -11,6 +11,7 @@ NB_MODULE(EV_CUDA_MODULE, module) {
     ev::cuda::bind::bind_streams(module);
     ev::cuda::bind::bind_image(module);
     ev::cuda::bind::bind_boxes(module);
+    ev::cuda::bind::bind_nms(module);
     ev::cuda::bind::bind_scores(module);
     ev::cuda::bind::bind_masks(module);
 }

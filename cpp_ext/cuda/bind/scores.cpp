@@ -1,4 +1,7 @@
-// The best k of scores.
+// Scores of logits, and the best k of scores.
+#include <nanobind/stl/string.h>
+
+#include "activate.h"
 #include "select.h"
 #include "staged.h"
 
@@ -32,9 +35,43 @@ class TopK {
     }
 };
 
+class ScoreWriter {
+  public:
+    ScoreWriter(std::int64_t batch, std::int64_t size, const std::string& activation, bool half)
+        : batch_(batch), size_(size), softmax_(activation == "softmax"), half_(half) {
+        require(batch >= 1 && batch <= 1 << 20, "batch must be 1 to 1048576");
+        require(size >= 1 && size <= 1 << 30, "size must be 1 to 1073741824");
+        require(batch <= (std::int64_t{1} << 38) / size, "batch times size must be at most 2^38");
+        require(softmax_ || activation == "sigmoid", "activation must be 'softmax' or 'sigmoid'");
+    }
+
+    void write(std::uint64_t logits, std::uint64_t scores, std::int64_t count,
+               const StreamObject& stream) const {
+        require(count >= 1 && count <= batch_, "count must be 1 to the batch");
+        auto* to = static_cast<float*>(as_pointer(scores));
+        if (softmax_) {
+            launch_softmax(as_pointer(logits), half_, count, size_, to, stream.get());
+        } else {
+            launch_sigmoid(as_pointer(logits), half_, count * size_, to, stream.get());
+        }
+    }
+
+  private:
+    std::int64_t batch_, size_;
+    bool softmax_, half_;
+};
+
 }  // namespace
 
 void bind_scores(nb::module_& module) {
+    nb::class_<ScoreWriter>(
+        module, "ScoreWriter",
+        "float32 scores of rows of logits (batch, size), float32 or, with half, float16: bit for bit "
+        "edgevision.ops.scores' softmax of each row, or sigmoid.")
+        .def(nb::init<std::int64_t, std::int64_t, const std::string&, bool>(), "batch"_a, "size"_a,
+             nb::kw_only(), "activation"_a, "half"_a = false)
+        .def("write", &ScoreWriter::write, "logits"_a, "scores"_a, "count"_a, "stream"_a,
+             "Write the first `count` rows' scores, float32; float32 logits may be overwritten by them.");
     nb::class_<TopK>(
         module, "TopK",
         "The k best of each row of float32 scores (batch, size): descending, the lower index first "
