@@ -98,7 +98,8 @@ def short_name(name: str) -> str:
 
 
 def toolkit(said: str) -> str:
-    found = re.search(r"CUDA compiler identification is (.*)", said)
+    # Newer versions of CMake add the host's compiler, which changes nothing here.
+    found = re.search(r"CUDA compiler identification is (\S+ \S+)", said)
     return found[1] if found else "unknown"
 
 

@@ -16,7 +16,7 @@ SCRIPT = ROOT / "cpp_ext" / "cuda" / "report.py"
 
 # Two kernels as ptxas 13.0 reports them, the second with a function that it calls.
 SAID = """
--- The CUDA compiler identification is NVIDIA 13.0.88
+-- The CUDA compiler identification is NVIDIA 13.0.88 with host compiler GNU 12.2.0
 ptxas info    : 0 bytes gmem
 ptxas info    : Compiling entry function '_ZN2ev4cuda8run_bodyINS0_6ResizeIfEEEEvT_' for 'sm_87'
 ptxas info    : Function properties for _ZN2ev4cuda8run_bodyINS0_6ResizeIfEEEEvT_
