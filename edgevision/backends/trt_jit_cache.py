@@ -23,7 +23,7 @@ from typing import Any
 from edgevision.backends.engine_fit import Target
 from edgevision.backends.gpu import driver_cuda_version
 from edgevision.errors import EdgeVisionError, EdgeVisionWarning
-from edgevision.spec.files import atomic_writer, cache_folder, read_small
+from edgevision.spec.files import atomic_writer, cache_folder, read_small, remove_unfinished
 from edgevision.spec.lock import hold_lock
 
 __all__ = ["JitCache", "jit_cache_path", "open_jit_cache"]
@@ -96,6 +96,7 @@ class JitCache:
         with contextlib.suppress(_BusyError), hold_lock(path.with_name(path.name + ".lock"), give_up):
             # Another process may have written more than there was: what has most kernels stays.
             there = path.stat().st_size if path.exists() else -1
+            remove_unfinished(path)
             if there <= max(view.nbytes, self._read):
                 with atomic_writer(path) as file:
                     file.write(view)

@@ -10,7 +10,6 @@ deleted at any time.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
@@ -26,7 +25,7 @@ from edgevision.engines.monitor import ProgressFn
 from edgevision.engines.options import BuildOptions
 from edgevision.errors import EdgeVisionError
 from edgevision.spec import read_engine_header
-from edgevision.spec.files import cache_folder, file_sha256
+from edgevision.spec.files import cache_folder, file_sha256, remove_unfinished
 from edgevision.spec.lock import hold_lock
 from edgevision.spec.onnx_data import read_onnx_data
 
@@ -57,7 +56,7 @@ def cache_path(onnx: Path, builder: Builder, target: Target, options: BuildOptio
         "profiles": {name: str(one) for name, one in sorted(options.profiles.items())},
     }
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
-    # Short: in the 48 characters that a temporary file keeps of its name, the digits must stand (`_sweep`).
+    # Short: in the 48 characters that a temporary file keeps of its name, the digits must stand (`remove_unfinished`).
     stem = re.sub(r"[^A-Za-z0-9_.+-]", "_", onnx.stem)[:24]
     return cache_folder("engines") / f"{stem}.{builder.tag}-{digest}.engine"
 
@@ -92,7 +91,8 @@ def get_cached(
     with hold_lock(path.with_name(path.name + ".lock"), wait):
         if _is_usable(path, target):
             return CachedEngine(path, False)
-        _sweep(path)
+        for file in (path, path.with_name(path.name + ".json")):
+            remove_unfinished(file)  # of a build that was killed while it wrote
         targets = f"sm{target.gpu.compute_capability.replace('.', '')}" if builder.ahead else ()
         build_engine(onnx, path, backend=builder.name, targets=targets, options=options, progress=progress)
     return CachedEngine(path, True)
@@ -107,14 +107,6 @@ def _is_usable(path: Path, target: Target) -> bool:
     except EdgeVisionError:
         return False
     return key is not None and not find_differences(key, target)
-
-
-def _sweep(path: Path) -> None:
-    """Removes what a build that was killed while it wrote has left. Only for the holder of the lock."""
-    for name in (path.name, path.name + ".json"):
-        for left in path.parent.glob(f".{name[:48]}.*.tmp"):
-            with contextlib.suppress(OSError):
-                left.unlink()
 
 
 def _hash_network(onnx: Path) -> list[str]:

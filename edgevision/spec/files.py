@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import glob
 import hashlib
 import os
 import secrets
@@ -15,7 +16,15 @@ from typing import BinaryIO
 
 from edgevision.errors import ModelFileError
 
-__all__ = ["atomic_writer", "cache_folder", "check_exists", "file_sha256", "open_binary", "read_small"]
+__all__ = [
+    "atomic_writer",
+    "cache_folder",
+    "check_exists",
+    "file_sha256",
+    "open_binary",
+    "read_small",
+    "remove_unfinished",
+]
 
 _MAX_NAMES = 1000
 """Entries of a folder looked at to suggest a name; a data set's folder may hold millions."""
@@ -120,6 +129,13 @@ def atomic_writer(path: Path, *, mode_from: Path | None = None) -> Iterator[Bina
             raise ModelFileError(f"cannot write {target}: {error.strerror or error}") from error
         raise
     _sync_folder(target.parent)
+
+
+def remove_unfinished(path: Path) -> None:
+    """Removes what an `atomic_writer` of the path has left that was killed. Only while no other can be at work."""
+    for left in path.parent.glob(f".{glob.escape(path.name[:48])}.*.tmp"):
+        with contextlib.suppress(OSError):
+            left.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

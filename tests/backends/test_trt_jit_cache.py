@@ -167,6 +167,15 @@ def test_what_another_process_wrote_meanwhile_stays_where_it_has_more(
     assert machine.compiled_by((2, 3), (3, 3), (4, 3)) == []
 
 
+def test_what_a_killed_process_left_half_written_is_removed(machine: RtxMachine, folder: Path) -> None:
+    machine.compiled_by()
+    (file,) = jit_files(folder)
+    (folder / f".{file.name[:48]}.0123456789ab.tmp").write_bytes(b"half of them")
+    (folder / ".another.jit.0123456789ab.tmp").write_bytes(b"half of them")
+    assert machine.compiled_by((8, 3)) == ["8x3"]
+    assert sorted(os.listdir(folder)) == [".another.jit.0123456789ab.tmp", file.name, file.name + ".lock"]
+
+
 def test_a_session_does_not_wait_for_a_process_that_writes(machine: RtxMachine, folder: Path) -> None:
     machine.compiled_by()
     (file,) = jit_files(folder)
