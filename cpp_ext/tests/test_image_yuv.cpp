@@ -24,7 +24,7 @@ enum class Form : std::uint8_t {
     interleaved,  // U and V in one plane
     mixed,        // V and U in planes of their own, with other distances between their samples
     mirrored,     // interleaved, from the last column to the first
-    packed        // all in one plane, a chroma row for each luma row
+    packed        // all in one plane, of whose chroma every second row counts if it serves two
 };
 
 struct Frame {
@@ -62,8 +62,8 @@ struct Frame {
             case Form::packed: {
                 const std::ptrdiff_t stride = std::ptrdiff_t{2} * width;
                 views.y = {luma.data(), height, width, stride, 2};
-                views.u = {luma.data() + 1, height, half, stride, 4};
-                views.v = {luma.data() + 3, height, half, stride, 4};
+                views.u = {luma.data() + 1, halves, half, stride, 4};
+                views.v = {luma.data() + 3, halves, half, stride, 4};
                 break;
             }
         }
@@ -128,11 +128,6 @@ void check_write(const Frame& frame, const Placed& placed, bool to_gray, ev::Fil
 
 constexpr Form kForms[] = {Form::planar, Form::interleaved, Form::mixed, Form::mirrored, Form::packed};
 
-/// `rows`, where the form leaves a choice: luma rows that a chroma row serves.
-int rows_of(Form form, int rows) {
-    return form == Form::packed ? 1 : rows;
-}
-
 void test_any_placement(Random& random) {
     constexpr ev::Filter filters[] = {ev::Filter::nearest, ev::Filter::linear, ev::Filter::bilinear_antialias,
                                       ev::Filter::bicubic_antialias};
@@ -140,7 +135,7 @@ void test_any_placement(Random& random) {
         for (const ev::Filter filter : filters) {
             for (const Form form : kForms) {
                 for (const bool to_gray : {false, true}) {
-                    const int rows = rows_of(form, random.between(1, 2));
+                    const int rows = random.between(1, 2);
                     const Frame frame(form, 2 * random.between(1, 12), width, rows, random);
                     check_write(frame, any_placement(random), to_gray, filter);
                 }
@@ -149,8 +144,9 @@ void test_any_placement(Random& random) {
     }
 }
 
-/// Single pixels of the frame: the samples behind them are all that is converted.
-void test_single_pixels(Random& random) {
+/// Sizes with kernels of their own: single pixels of the frame, the samples behind which are all that is
+/// converted, and means of two by two.
+void test_chosen_sizes(Random& random) {
     struct Shrink {
         int width, resized;
         ev::Filter filter;
@@ -164,6 +160,8 @@ void test_single_pixels(Random& random) {
         {1026, 33, ev::Filter::nearest},    // too far apart for windows
         {300, 700, ev::Filter::nearest},    // some more than once
         {2, 9, ev::Filter::nearest},
+        {1284, 642, ev::Filter::linear},  // means of rows that share their chroma
+        {516, 129, ev::Filter::linear},   // of rows that do not
     };
     for (const Shrink& shrink : shrinks) {
         for (const Form form : kForms) {
@@ -171,8 +169,7 @@ void test_single_pixels(Random& random) {
                 const int resized_height = random.between(1, 4);
                 const int step = shrink.width / shrink.resized;
                 // For the linear ones a whole number of rows, too, and an even one.
-                const Frame frame(form, 2 * resized_height * std::max(step, 1), shrink.width,
-                                  rows_of(form, rows), random);
+                const Frame frame(form, 2 * resized_height * std::max(step, 1), shrink.width, rows, random);
                 const Placed whole = {2 * resized_height, shrink.resized, 0, 0,
                                       2 * resized_height, shrink.resized};
                 const int inside = std::max(1, shrink.resized - 2);
@@ -190,5 +187,5 @@ void test_single_pixels(Random& random) {
 void run() {
     Random random(1);
     test_any_placement(random);
-    test_single_pixels(random);
+    test_chosen_sizes(random);
 }

@@ -10,41 +10,39 @@ namespace ev {
 inline namespace EV_ISA {
 namespace detail {
 
-/// Pixels converted together: their terms stay in the first-level cache.
+/// Pixels converted together: their samples and planes stay in the first-level cache.
 constexpr int kYuvChunk = 512;
 
-// What is loaded into a chunk is padded to whole steps of kYuvStep pixels, and planes are written in whole
-// steps.
+/// Rows that may share their chroma.
+constexpr int kYuvRows = 2;
 
-EV_INLINE int round_to_steps(int pixels) {
-    return (pixels + kYuvStep - 1) / kYuvStep * kYuvStep;
-}
-
+/// Samples side by side, padded to whole steps of kYuvStep pixels.
 struct alignas(64) YuvChunk {
-    std::int32_t blue[kYuvChunk / 2];  // terms of the chroma, one for two pixels
-    std::int32_t green[kYuvChunk / 2];
-    std::int32_t red[kYuvChunk / 2];
-    std::uint8_t y[kYuvChunk];
+    std::uint8_t y[kYuvRows][kYuvChunk];
     std::uint8_t u[kYuvChunk / 2];
     std::uint8_t v[kYuvChunk / 2];
+    std::uint8_t pairs[kYuvChunk];  // U and V in turn
 };
 
-/// The terms of chroma row `row` for the pixels [x, x + count); x and `count` are even, count at most
-/// kYuvChunk.
-void load_chroma(const YuvFrame& frame, int row, int x, int count, YuvChunk& chunk);
+/// The chroma row of luma row `row`.
+inline int chroma_row_of(const YuvFrame& frame, int row) {
+    return frame.u.height == frame.y.height ? row : row / 2;
+}
 
-/// Writes pixels [x, x + count) of luma row `row` to planes[0..2] (blue, green, red), from their first byte
-/// on and in whole steps, with the chroma that load_chroma left in `chunk`.
-void convert_chunk(const YuvFrame& frame, int row, int x, int count, YuvChunk& chunk,
-                   std::uint8_t* const planes[3]);
+/// Writes pixels [x, x + count) of luma rows [row, row + rows), which share a chroma row, to planes[i][0..2]
+/// (blue, green, red), from their first byte on and in whole steps of kYuvStep. x and `count` are even, count
+/// at most kYuvChunk, `rows` at most kYuvRows.
+void convert_chunk(const YuvFrame& frame, int row, int rows, int x, int count, YuvChunk& chunk,
+                   std::uint8_t* const planes[kYuvRows][3]);
 
-/// Writes pixels [begin, end) of luma row `row` to the same places of three planes (blue, green, red) of
-/// yuv_plane_size(width) bytes each, one after the other; bytes outside [begin, end) may change as well.
-void convert_yuv_row(const YuvFrame& frame, int row, int begin, int end, YuvChunk& chunk,
-                     std::uint8_t* planes);
+/// Writes pixels [begin, end) of luma rows [row, row + rows), which share a chroma row, each to the same
+/// places of three planes (blue, green, red) of yuv_plane_size(width) bytes, one after the other; bytes
+/// outside [begin, end) may change as well.
+void convert_yuv_rows(const YuvFrame& frame, int row, int rows, int begin, int end, YuvChunk& chunk,
+                      std::uint8_t* const planes[kYuvRows]);
 
 /// Writes `count` pixels to planes[0..2] (blue, green, red), samples[0..2] being their Y, U and V: each has
-/// chroma of its own.
+/// chroma of its own. Samples and planes have room for whole steps of kYuvStep.
 void convert_pixels(const YuvCoefficients& coefficients, const std::uint8_t* const samples[3], int count,
                     std::uint8_t* const planes[3]);
 

@@ -1,142 +1,169 @@
-// Luma and the terms of chroma to colour, kYuvStep pixels at a time.
-//
-// Two pixels share a term of chroma, so the vectors keep the even pixels and the odd ones apart in 32-bit
-// lanes: no term is doubled. The upper half of a sum is all that counts ((sum >> 16) >> 4 is sum >> 20), so
-// that the even sums' upper halves, moved down, and the odd ones' where they are make sixteen bits a pixel in
-// the pixels' own order; packing to unsigned bytes saturates as yuv_channel does.
+// Luma and chroma to colour, some pixels at a time.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
-#if defined(__AVX2__)
-#include <immintrin.h>
-#endif
+#include "ev/color.h"
 
-#include "color_rows.h"
+#if defined(__SSE2__) || defined(_M_X64)
+#define EV_COLOR_LANES 1
+#include "color_lanes.h"
+#else
+#define EV_COLOR_LANES 0
+#endif
 
 namespace ev {
 inline namespace EV_ISA {
 namespace detail {
 
-#if defined(__AVX512BW__)
+#if EV_COLOR_LANES
 
+// Two pixels share a sample of chroma, so the registers keep the even pixels and the odd ones apart in 32-bit
+// lanes: no term is doubled. The upper half of a sum is all that counts ((sum >> 16) >> 4 is sum >> 20), so
+// that the even sums' upper halves, moved down, and the odd ones' where they are make sixteen bits a pixel in
+// the pixels' own order; packing to unsigned bytes saturates as yuv_channel does.
 class ColorStep {
-  public:
-    explicit ColorStep(const YuvCoefficients& k)
-        : offset_(_mm512_set1_epi16(static_cast<std::int16_t>(k.luma_offset))),
-          factor_(_mm512_set1_epi32(k.luma)) {}
+    using L = ColorLanes;
+    using Bits = L::Bits;
 
-    void convert(const std::uint8_t* y, const std::int32_t* blue, const std::int32_t* green,
-                 const std::int32_t* red, std::uint8_t* out_blue, std::uint8_t* out_green,
-                 std::uint8_t* out_red) const {
-        const Luma low(*this, y);
-        const Luma high(*this, y + 32);
-        store(low.add(blue), high.add(blue + 16), out_blue);
-        store(low.add(green), high.add(green + 16), out_green);
-        store(low.add(red), high.add(red + 16), out_red);
+  public:
+    static constexpr std::ptrdiff_t kPixels = L::kBytes;
+
+    explicit ColorStep(const YuvCoefficients& k)
+        : offset_(L::fill_bytes(k.luma_offset)),
+          luma_(L::fill_factor(k.luma)),
+          red_v_(L::fill_factor(k.red_v)),
+          green_u_(L::fill_factor(k.green_u)),
+          green_v_(L::fill_factor(k.green_v)),
+          blue_u_(L::fill_factor(k.blue_u)) {
+        const ChromaTerms zero = chroma_terms(k, 0, 0);
+        zero_[0] = L::fill(zero.blue);
+        zero_[1] = L::fill(zero.green);
+        zero_[2] = L::fill(zero.red);
+    }
+
+    /// Writes kPixels pixels of each of Rows rows, which share their chroma, to planes of blue, green and
+    /// red.
+    template <int Rows>
+    [[gnu::always_inline]] void convert(const std::uint8_t* const y[Rows], const std::uint8_t* u,
+                                        const std::uint8_t* v, std::uint8_t* const out[Rows][3]) const {
+        const Bits us = L::load_words(u);
+        const Bits vs = L::load_words(v);
+        Bits luma[Rows];
+        for (int r = 0; r < Rows; ++r) luma[r] = L::subtract_bytes(L::load(y[r]), offset_);
+        Words words[Rows];
+        const Terms low = terms_of(L::low_words(us), L::low_words(vs));
+        for (int r = 0; r < Rows; ++r) add(L::low_bytes(luma[r]), low, low, words[r].low);
+        const Terms high = terms_of(L::high_words(us), L::high_words(vs));
+        for (int r = 0; r < Rows; ++r) {
+            add(L::high_bytes(luma[r]), high, high, words[r].high);
+            words[r].store(out[r]);
+        }
+    }
+
+    /// Writes kPixels pixels, each of which has chroma of its own.
+    [[gnu::always_inline]] void convert_apart(const std::uint8_t* y, const std::uint8_t* u,
+                                              const std::uint8_t* v, std::uint8_t* const out[3]) const {
+        const Bits luma = L::subtract_bytes(L::load(y), offset_);
+        const Bits us = L::load(u);
+        const Bits vs = L::load(v);
+        Words words;
+        add_apart(L::low_bytes(luma), L::low_bytes(us), L::low_bytes(vs), words.low);
+        add_apart(L::high_bytes(luma), L::high_bytes(us), L::high_bytes(vs), words.high);
+        words.store(out);
     }
 
   private:
-    struct Luma {
-        __m512i even, odd;
+    struct Terms {
+        Bits channel[3];
+    };
 
-        Luma(const ColorStep& step, const std::uint8_t* y) {
-            const __m512i wide =
-                _mm512_cvtepu8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(y)));
-            const __m512i above = _mm512_subs_epu16(wide, step.offset_);
-            even = _mm512_mullo_epi32(_mm512_and_si512(above, _mm512_set1_epi32(0xffff)), step.factor_);
-            odd = _mm512_mullo_epi32(_mm512_srli_epi32(above, 16), step.factor_);
-        }
+    /// Channels in 16 bits, of the pixels in the lower and upper halves of 128-bit lanes.
+    struct Words {
+        Bits low[3], high[3];
 
-        __m512i add(const std::int32_t* chroma) const {
-            const __m512i terms = _mm512_loadu_si512(chroma);
-            const __m512i low = _mm512_srli_epi32(_mm512_add_epi32(even, terms), 16);
-            const __m512i both = _mm512_mask_mov_epi16(low, 0xaaaaaaaa, _mm512_add_epi32(odd, terms));
-            return _mm512_srai_epi16(both, kYuvBits - 16);
+        void store(std::uint8_t* const out[3]) const {
+            for (int c = 0; c < 3; ++c) L::store(out[c], L::halve(low[c], high[c]));
         }
     };
 
-    static void store(__m512i low, __m512i high, std::uint8_t* out) {
-        const __m512i order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
-        _mm512_storeu_si512(out, _mm512_permutexvar_epi64(order, _mm512_packus_epi16(low, high)));
+    Terms terms_of(Bits u, Bits v) const {
+        const Bits green = L::add(L::multiply(u, green_u_), L::multiply(v, green_v_));
+        return {{L::add(zero_[0], L::multiply(u, blue_u_)), L::add(zero_[1], green),
+                 L::add(zero_[2], L::multiply(v, red_v_))}};
     }
-    __m512i offset_, factor_;
-};
 
-#elif defined(__AVX2__)
-
-class ColorStep {
-  public:
-    explicit ColorStep(const YuvCoefficients& k)
-        : offset_(_mm256_set1_epi16(static_cast<std::int16_t>(k.luma_offset))),
-          factor_(_mm256_set1_epi32(k.luma)) {}
-
-    void convert(const std::uint8_t* y, const std::int32_t* blue, const std::int32_t* green,
-                 const std::int32_t* red, std::uint8_t* out_blue, std::uint8_t* out_green,
-                 std::uint8_t* out_red) const {
-        for (int i = 0; i < kYuvStep; i += 32) {
-            const Luma low(*this, y + i);
-            const Luma high(*this, y + i + 16);
-            const int at = i / 2;
-            store(low.add(blue + at), high.add(blue + at + 8), out_blue + i);
-            store(low.add(green + at), high.add(green + at + 8), out_green + i);
-            store(low.add(red + at), high.add(red + at + 8), out_red + i);
+    void add(Bits luma, const Terms& even_terms, const Terms& odd_terms, Bits words[3]) const {
+        const Bits even = L::multiply(L::even_words(luma), luma_);
+        const Bits odd = L::multiply(L::odd_words(luma), luma_);
+        for (int c = 0; c < 3; ++c) {
+            words[c] = L::join_words(L::add(even, even_terms.channel[c]), L::add(odd, odd_terms.channel[c]));
         }
     }
 
-  private:
-    struct Luma {
-        __m256i even, odd;
-
-        Luma(const ColorStep& step, const std::uint8_t* y) {
-            const __m256i wide = _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(y)));
-            const __m256i above = _mm256_subs_epu16(wide, step.offset_);
-            even = _mm256_mullo_epi32(_mm256_and_si256(above, _mm256_set1_epi32(0xffff)), step.factor_);
-            odd = _mm256_mullo_epi32(_mm256_srli_epi32(above, 16), step.factor_);
-        }
-
-        __m256i add(const std::int32_t* chroma) const {
-            const __m256i terms = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(chroma));
-            const __m256i low = _mm256_srli_epi32(_mm256_add_epi32(even, terms), 16);
-            const __m256i both = _mm256_blend_epi16(low, _mm256_add_epi32(odd, terms), 0xaa);
-            return _mm256_srai_epi16(both, kYuvBits - 16);
-        }
-    };
-
-    static void store(__m256i low, __m256i high, std::uint8_t* out) {
-        const __m256i packed = _mm256_packus_epi16(low, high);
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm256_permute4x64_epi64(packed, 0xd8));
+    void add_apart(Bits luma, Bits u, Bits v, Bits words[3]) const {
+        add(luma, terms_of(L::even_words(u), L::even_words(v)), terms_of(L::odd_words(u), L::odd_words(v)),
+            words);
     }
 
-    __m256i offset_, factor_;
+    Bits offset_, luma_, red_v_, green_u_, green_v_, blue_u_;
+    Bits zero_[3];  // the terms of U = V = 0
 };
 
 #else
 
 class ColorStep {
   public:
+    static constexpr std::ptrdiff_t kPixels = kYuvStep;
+
     explicit ColorStep(const YuvCoefficients& k) : coefficients_(k) {}
 
-    void convert(const std::uint8_t* y, const std::int32_t* blue, const std::int32_t* green,
-                 const std::int32_t* red, std::uint8_t* out_blue, std::uint8_t* out_green,
-                 std::uint8_t* out_red) const {
-        std::int32_t even[kYuvStep / 2];
-        std::int32_t odd[kYuvStep / 2];
-        for (std::ptrdiff_t i = 0; i < kYuvStep / 2; ++i) {
-            even[i] = luma_term(coefficients_, y[2 * i]);
-            odd[i] = luma_term(coefficients_, y[2 * i + 1]);
+    template <int Rows>
+    void convert(const std::uint8_t* const y[Rows], const std::uint8_t* u, const std::uint8_t* v,
+                 std::uint8_t* const out[Rows][3]) const {
+        std::int32_t terms[3][kPixels / 2];
+        for (std::ptrdiff_t i = 0; i < kPixels / 2; ++i) {
+            const ChromaTerms pair = chroma_terms(coefficients_, u[i], v[i]);
+            terms[0][i] = pair.blue;
+            terms[1][i] = pair.green;
+            terms[2][i] = pair.red;
         }
-        add(even, odd, blue, out_blue);
-        add(even, odd, green, out_green);
-        add(even, odd, red, out_red);
+        for (int r = 0; r < Rows; ++r) {
+            std::int32_t even[kPixels / 2];
+            std::int32_t odd[kPixels / 2];
+            for (std::ptrdiff_t i = 0; i < kPixels / 2; ++i) {
+                even[i] = luma_term(coefficients_, y[r][2 * i]);
+                odd[i] = luma_term(coefficients_, y[r][2 * i + 1]);
+            }
+            for (int c = 0; c < 3; ++c) add(even, odd, terms[c], out[r][c]);
+        }
+    }
+
+    void convert_apart(const std::uint8_t* y, const std::uint8_t* u, const std::uint8_t* v,
+                       std::uint8_t* const out[3]) const {
+        convert_each(y, u, v, out[0], out[1], out[2]);
     }
 
   private:
-    static void add(const std::int32_t* even, const std::int32_t* odd, const std::int32_t* chroma,
-                    std::uint8_t* out) {
-        for (std::ptrdiff_t i = 0; i < kYuvStep / 2; ++i) {
-            out[2 * i] = yuv_channel(even[i], chroma[i]);
-            out[2 * i + 1] = yuv_channel(odd[i], chroma[i]);
+    static void add(const std::int32_t* even, const std::int32_t* odd, const std::int32_t* terms,
+                    std::uint8_t* __restrict out) {
+        for (std::ptrdiff_t i = 0; i < kPixels / 2; ++i) {
+            out[2 * i] = yuv_channel(even[i], terms[i]);
+            out[2 * i + 1] = yuv_channel(odd[i], terms[i]);
+        }
+    }
+
+    void convert_each(const std::uint8_t* y, const std::uint8_t* u, const std::uint8_t* v,
+                      std::uint8_t* __restrict blue, std::uint8_t* __restrict green,
+                      std::uint8_t* __restrict red) const {
+        const YuvCoefficients k = coefficients_;
+        for (std::ptrdiff_t i = 0; i < kPixels; ++i) {
+            const std::int32_t luma = luma_term(k, y[i]);
+            const ChromaTerms terms = chroma_terms(k, u[i], v[i]);
+            blue[i] = yuv_channel(luma, terms.blue);
+            green[i] = yuv_channel(luma, terms.green);
+            red[i] = yuv_channel(luma, terms.red);
         }
     }
 
@@ -144,6 +171,8 @@ class ColorStep {
 };
 
 #endif
+
+static_assert(kYuvStep % ColorStep::kPixels == 0, "kYuvStep is a whole number of steps");
 
 }  // namespace detail
 }  // namespace EV_ISA

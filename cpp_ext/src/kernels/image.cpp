@@ -52,6 +52,21 @@ struct ConvertedRow {
           gray(arena.take<std::uint8_t>(job.to_gray ? static_cast<std::size_t>(job.image.width) : 0)) {}
 };
 
+ConvertedRow converted_row(const ImageJob& job, std::uint8_t* memory) {
+    Arena arena(reinterpret_cast<std::byte*>(memory));
+    return {arena, job};
+}
+
+/// Row y, whose planes are converted where it comes from YUV, as the job asks for it.
+SourceRow finish_row(const ImageJob& job, int y, const SourceColumns& columns, const ConvertedRow& scratch) {
+    SourceRow row{job.image.data + y * job.image.row_stride, job.image.pixel_stride, {}};
+    if (job.yuv != nullptr) row.data = scratch.planes;
+    for (int c = 0; c < 3; ++c) row.channel_offset[c] = job.order[c] * job.image.channel_stride;
+    if (!job.to_gray) return row;
+    write_luma(row, columns.begin, columns.end - columns.begin, scratch.gray + columns.begin);
+    return SourceRow{scratch.gray, 1, {0, 0, 0}};
+}
+
 }  // namespace
 
 Region::Region(const ImageJob& job)
@@ -77,19 +92,27 @@ std::size_t converted_row_size(const ImageJob& job) {
 }
 
 SourceRow source_row(const ImageJob& job, int y, std::uint8_t* converted) {
-    Arena arena(reinterpret_cast<std::byte*>(converted));
-    const ConvertedRow scratch(arena, job);
-    SourceRow row{job.image.data + y * job.image.row_stride, job.image.pixel_stride, {}};
+    const ConvertedRow scratch = converted_row(job, converted);
     SourceColumns columns{0, job.image.width};
     if (job.yuv != nullptr) {
         columns = source_columns(job);
-        convert_yuv_row(*job.yuv, y, columns.begin, columns.end, *scratch.chunk, scratch.planes);
-        row.data = scratch.planes;
+        std::uint8_t* const planes[kYuvRows] = {scratch.planes, nullptr};
+        convert_yuv_rows(*job.yuv, y, 1, columns.begin, columns.end, *scratch.chunk, planes);
     }
-    for (int c = 0; c < 3; ++c) row.channel_offset[c] = job.order[c] * job.image.channel_stride;
-    if (!job.to_gray) return row;
-    write_luma(row, columns.begin, columns.end - columns.begin, scratch.gray + columns.begin);
-    return SourceRow{scratch.gray, 1, {0, 0, 0}};
+    return finish_row(job, y, columns, scratch);
+}
+
+void source_two_rows(const ImageJob& job, int y, std::uint8_t* const converted[2], SourceRow rows[2]) {
+    const bool together = job.yuv != nullptr && chroma_row_of(*job.yuv, y) == chroma_row_of(*job.yuv, y + 1);
+    if (!together) {
+        for (int i = 0; i < 2; ++i) rows[i] = source_row(job, y + i, converted[i]);
+        return;
+    }
+    const ConvertedRow scratch[2] = {converted_row(job, converted[0]), converted_row(job, converted[1])};
+    const SourceColumns columns = source_columns(job);
+    std::uint8_t* const planes[kYuvRows] = {scratch[0].planes, scratch[1].planes};
+    convert_yuv_rows(*job.yuv, y, 2, columns.begin, columns.end, *scratch[0].chunk, planes);
+    for (int i = 0; i < 2; ++i) rows[i] = finish_row(job, y + i, columns, scratch[i]);
 }
 
 }  // namespace detail

@@ -54,8 +54,10 @@ class Halves {
           first_((region.x_begin - job.offset_x) * step_ + step_ / 2 - 1) {}
 
     void write_row(int y_above) const {
-        const SourceRow above = source_row(job_, y_above, scratch_.converted[0]);
-        const SourceRow below = source_row(job_, y_above + 1, scratch_.converted[1]);
+        SourceRow rows[2];
+        source_two_rows(job_, y_above, scratch_.converted, rows);
+        const SourceRow& above = rows[0];
+        const SourceRow& below = rows[1];
         const bool shows_one = above.channel_offset[0] == above.channel_offset[1] &&
                                above.channel_offset[0] == above.channel_offset[2];
         const int channels = shows_one ? 1 : job_.out.channels;

@@ -65,6 +65,9 @@ std::size_t converted_row_size(const ImageJob& job);
 /// YUV, of which only the columns that the filter reads are there.
 SourceRow source_row(const ImageJob& job, int y, std::uint8_t* converted);
 
+/// Rows y and y + 1, each with scratch of its own: YUV that shares its chroma is converted together.
+void source_two_rows(const ImageJob& job, int y, std::uint8_t* const converted[2], SourceRow rows[2]);
+
 /// Bytes of scratch that prepare_store needs.
 std::size_t store_scratch_size(const ImageJob& job);
 

@@ -12,6 +12,8 @@ inline namespace EV_ISA {
 namespace detail {
 namespace {
 
+static_assert(kPickedPast <= kYuvStep, "yuv_plane_size leaves room for a step");
+
 class PickedRow {
   public:
     PickedRow(Arena& arena, const ImageJob& job, const Region& region)
@@ -21,11 +23,10 @@ class PickedRow {
           luma_(arena, count_),
           chroma_(arena, count_),
           second_chroma_(arena, shares_offsets_ ? 0 : count_) {
-        const std::size_t size = static_cast<std::size_t>(count_) + kPickedPast;
+        // Whole steps of kYuvStep, and more than the picks write beyond the last sample.
+        const auto size = static_cast<std::size_t>(yuv_plane_size(count_));
         for (std::uint8_t*& samples : samples_) samples = arena.take<std::uint8_t>(size);
-        for (std::uint8_t*& plane : planes_) {
-            plane = arena.take<std::uint8_t>(static_cast<std::size_t>(count_));
-        }
+        for (std::uint8_t*& plane : planes_) plane = arena.take<std::uint8_t>(size);
         row_ = arena.take<std::uint8_t>(static_cast<std::size_t>(count_) *
                                         static_cast<std::size_t>(job.out.channels));
     }
@@ -48,7 +49,7 @@ class PickedRow {
     /// The pixels of source row y as planes, one after the other.
     const std::uint8_t* read(int y) const {
         const YuvFrame& frame = *job_.yuv;
-        const int chroma_row = frame.u.height == frame.y.height ? y : y / 2;
+        const int chroma_row = chroma_row_of(frame, y);
         luma_.pick(frame.y.data + y * frame.y.row_stride, samples_[0]);
         chroma_.pick(frame.u.data + chroma_row * frame.u.row_stride, samples_[1]);
         (shares_offsets_ ? chroma_ : second_chroma_)

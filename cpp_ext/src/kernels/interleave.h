@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <cstring>
 
-#if defined(__AVX2__)
+#if defined(__SSE2__) || defined(_M_X64)
 #include <immintrin.h>
 #endif
 
@@ -95,6 +95,53 @@ EV_INLINE void interleave_step(const std::uint8_t* first, const std::uint8_t* se
                                const std::uint8_t* third, std::uint8_t* out) {
     interleave_half(first, second, third, out);
     interleave_half(first + 32, second + 32, third + 32, out + 96);
+}
+
+#elif defined(__SSE2__) || defined(_M_X64)
+
+/// Writes twice two pixels, six bytes each, and two bytes more.
+EV_INLINE void store_pairs(__m128i pairs, std::uint8_t* out) {
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(out), pairs);
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(out + 6), _mm_unpackhi_epi64(pairs, pairs));
+}
+
+/// Writes the same, and nothing more.
+EV_INLINE void store_last_pairs(__m128i pairs, std::uint8_t* out) {
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(out), pairs);
+    const __m128i second = _mm_unpackhi_epi64(pairs, pairs);
+    const __m128i end = _mm_or_si128(_mm_slli_epi64(second, 16), _mm_srli_epi64(pairs, 32));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(out + 4), end);
+}
+
+EV_INLINE void interleave_step(const std::uint8_t* first, const std::uint8_t* second,
+                               const std::uint8_t* third, std::uint8_t* out) {
+    const auto load = [](const std::uint8_t* at) {
+        return _mm_loadu_si128(reinterpret_cast<const __m128i*>(at));
+    };
+    const __m128i even = _mm_set1_epi16(0xff);
+    const __m128i zero = _mm_setzero_si128();
+    for (std::ptrdiff_t i = 0; i < kInterleaveStep; i += 16, out += 48) {
+        const __m128i a = load(first + i);
+        const __m128i b = load(second + i);
+        const __m128i c = load(third + i);
+        // Two pixels are three words: a b, c and the next a, the next b c.
+        const __m128i words[3] = {_mm_or_si128(_mm_and_si128(even, a), _mm_slli_epi16(b, 8)),
+                                  _mm_or_si128(_mm_and_si128(even, c), _mm_andnot_si128(even, a)),
+                                  _mm_or_si128(_mm_srli_epi16(b, 8), _mm_andnot_si128(even, c))};
+        const __m128i low = _mm_unpacklo_epi16(words[0], words[1]);
+        const __m128i high = _mm_unpackhi_epi16(words[0], words[1]);
+        const __m128i low_end = _mm_unpacklo_epi16(words[2], zero);
+        const __m128i high_end = _mm_unpackhi_epi16(words[2], zero);
+        store_pairs(_mm_unpacklo_epi32(low, low_end), out);
+        store_pairs(_mm_unpackhi_epi32(low, low_end), out + 12);
+        store_pairs(_mm_unpacklo_epi32(high, high_end), out + 24);
+        const __m128i last = _mm_unpackhi_epi32(high, high_end);
+        if (i + 16 < kInterleaveStep) {
+            store_pairs(last, out + 36);
+        } else {
+            store_last_pairs(last, out + 36);
+        }
+    }
 }
 
 #else
