@@ -25,16 +25,19 @@ void run_softmax(Bytes& bytes) {
     const auto count = static_cast<std::size_t>(shape.outer * shape.size * shape.inner);
     const T* logits = take_values<T>(bytes, count);
     const std::size_t shift = choose_shift<float>(bytes);
+    const std::int64_t columns = shape.outer * shape.inner;
+    const std::int64_t cut = bytes.between(0, static_cast<int>(columns));
     agree([&](Results& results) {
         auto* out = memory.take<float>(count, shift);
-        ev::kernels().softmax(logits, shape.outer, shape.size, shape.inner, out);
+        ev::kernels().softmax(logits, shape.size, shape.inner, 0, columns, out);
         results.add(out, count);
     });
     if constexpr (std::is_same_v<T, float>) {
         agree([&](Results& results) {
             auto* both = memory.take<float>(count, shift);
             std::copy_n(logits, count, both);
-            ev::kernels().softmax(both, shape.outer, shape.size, shape.inner, both);
+            ev::kernels().softmax(both, shape.size, shape.inner, 0, cut, both);
+            ev::kernels().softmax(both, shape.size, shape.inner, cut, columns, both);
             results.add(both, count);
         });
     }

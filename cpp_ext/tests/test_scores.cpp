@@ -96,7 +96,7 @@ void test_softmax_of_every_layout_is_one() {
             for (std::size_t i = 0; i < logits.size(); ++i)
                 logits[i] = static_cast<float>(i * 37 % 101) - 50.0F;
             std::vector<float> out(logits.size());
-            ev::kernels().softmax(logits.data(), 3, size, inner, out.data());
+            ev::kernels().softmax(logits.data(), size, inner, 0, 3 * inner, out.data());
             for (std::int64_t row = 0; row < 3 * inner; ++row) {
                 const std::int64_t start = row / inner * size * inner + row % inner;
                 double total = 0.0;
@@ -104,6 +104,31 @@ void test_softmax_of_every_layout_is_one() {
                     total += static_cast<double>(out[static_cast<std::size_t>(start + i * inner)]);
                 }
                 CHECK(std::fabs(total - 1.0) < 1e-6);
+            }
+        }
+    }
+}
+
+void test_softmax_of_any_columns_leaves_the_others() {
+    constexpr std::int64_t kSize = 9;
+    for (const std::int64_t inner : {1, 5, 100}) {
+        const std::int64_t columns = 4 * inner;
+        std::vector<float> logits(static_cast<std::size_t>(columns * kSize));
+        for (std::size_t i = 0; i < logits.size(); ++i) logits[i] = static_cast<float>(i * 37 % 101) * 0.3F;
+        std::vector<float> whole(logits.size());
+        ev::kernels().softmax(logits.data(), kSize, inner, 0, columns, whole.data());
+        for (std::int64_t begin = 0; begin <= columns; begin += 1 + begin / 7) {
+            for (std::int64_t end = begin; end <= columns; end += 1 + end / 5) {
+                std::vector<float> out(logits.size(), -1.0F);
+                ev::kernels().softmax(logits.data(), kSize, inner, begin, end, out.data());
+                bool right = true;
+                for (std::size_t i = 0; i < out.size(); ++i) {
+                    const auto at = static_cast<std::int64_t>(i);
+                    const std::int64_t column = at / (kSize * inner) * inner + at % inner;
+                    const bool inside = begin <= column && column < end;
+                    right = right && ev::bits_of(out[i]) == ev::bits_of(inside ? whole[i] : -1.0F);
+                }
+                CHECK(right);
             }
         }
     }
@@ -129,8 +154,8 @@ void test_loops_without_vectors_give_the_same_bits() {
             }
             std::vector<float> plain(logits.size());
             std::vector<float> out(logits.size());
-            ev::softmax(logits.data(), 1, size, inner, plain.data());
-            ev::kernels().softmax(logits.data(), 1, size, inner, out.data());
+            ev::softmax(logits.data(), size, inner, 0, inner, plain.data());
+            ev::kernels().softmax(logits.data(), size, inner, 0, inner, out.data());
             CHECK(same_floats(plain, out));
             ev::sigmoid(logits.data(), size * inner, plain.data());
             ev::kernels().sigmoid(logits.data(), size * inner, out.data());
@@ -160,6 +185,7 @@ void run() {
     test_exp();
     test_descending_keys();
     test_softmax_of_every_layout_is_one();
+    test_softmax_of_any_columns_leaves_the_others();
     test_loops_without_vectors_give_the_same_bits();
     test_top_k();
 }

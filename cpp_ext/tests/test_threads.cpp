@@ -61,7 +61,7 @@ std::vector<float> normalise(const std::vector<float>& logits, std::int64_t size
     ev::for_each_part(kParts, [&](int part) {
         const std::int64_t begin = rows * part / kParts;
         const std::int64_t end = rows * (part + 1) / kParts;
-        ev::kernels().softmax(logits.data() + begin * size, end - begin, size, 1, out.data() + begin * size);
+        ev::kernels().softmax(logits.data(), size, 1, begin, end, out.data());
     });
     return out;
 }

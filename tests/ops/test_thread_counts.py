@@ -55,7 +55,12 @@ CASES = {
     "instance-masks": assemble,
     "run-lengths": lambda: rle.encode_rle(frame(HEIGHT, WIDTH) > 127),
     "softmax": lambda: scores.softmax(random(21, 512, 512), axis=0),
+    "softmax-rows": lambda: scores.softmax(random(147, 1000)),
+    "softmax-slices": lambda: scores.softmax(random(3, 21, 3001), axis=1),
+    "softmax-few-columns": lambda: scores.softmax(random(20000, 5), axis=0),
+    "softmax-float16": lambda: scores.softmax(random(147, 1000).astype(np.float16)),
     "sigmoid": lambda: scores.sigmoid(random(21, 512, 512)),
+    "sigmoid-float16": lambda: scores.sigmoid(random(8399, 81).astype(np.float16)),
 }
 
 

@@ -20,9 +20,11 @@ EV_INLINE double total_of(const double* sums) {
 inline namespace EV_ISA {
 
 /// float32 softmax over the middle axis of C-contiguous (outer, size, inner), the sum kept in double (see
-/// kSums). A row with a NaN or a +infinity, or of -infinity alone, becomes NaN. `out` may be `logits`.
+/// kSums), of the columns [begin, end) of outer * inner: column i * inner + j is logits[i, :, j]. One with a
+/// NaN or a +infinity, or of -infinity alone, becomes NaN. `out` may be `logits`.
 template <class T>
-void softmax(const T* logits, std::int64_t outer, std::int64_t size, std::int64_t inner, float* out);
+void softmax(const T* logits, std::int64_t size, std::int64_t inner, std::int64_t begin, std::int64_t end,
+             float* out);
 
 /// out[i] = sigmoid_f32(logits[i]).
 template <class T>

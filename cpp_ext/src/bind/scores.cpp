@@ -1,6 +1,7 @@
 #include "arrays.h"
 #include "bind.h"
 #include "ev/kernels.h"
+#include "ev/pool.h"
 #include "thread_scratch.h"
 
 using namespace nanobind::literals;
@@ -11,7 +12,19 @@ namespace {
 constexpr const char* kLogitsMessage = "logits must be C-contiguous float32 or float16";
 constexpr const char* kOutMessage = "out must be C-contiguous float32 of the logits' size";
 
+// Elements of a part, at least: it takes some 20 us then, as another thread may to wake.
+constexpr std::size_t kLeastSoftmax = std::size_t{1} << 15;
+constexpr std::size_t kLeastSigmoid = std::size_t{1} << 16;
+
+// Neighbours that stay in one part, where neighbours are worked on together: the floats of a cache line.
+constexpr std::int64_t kTogether = 16;
+
 thread_local Scratch key_scratch;
+
+/// Where part `part` of `parts` of `count` columns begins: at a multiple of `step`.
+std::int64_t begin_of(int part, int parts, std::int64_t count, std::int64_t step) {
+    return part == parts ? count : count * part / parts / step * step;
+}
 
 /// The kernels read an element, or a slice, before they write it: `out` may be the very logits.
 void require_apart_or_same(const WriteArray& out, const ReadArray& logits) {
@@ -32,7 +45,13 @@ void softmax_array(const ReadArray& logits, std::int64_t outer, std::int64_t siz
         const auto* from =
             elements<std::remove_const_t<std::remove_pointer_t<decltype(type)>>>(logits, kLogitsMessage);
         nb::gil_scoped_release released;
-        kernels().softmax(from, outer, size, inner, to);
+        const auto columns = size == 0 ? 0 : static_cast<std::int64_t>(logits.size()) / size;
+        const std::int64_t step = inner == 1 ? 1 : kTogether;
+        const int parts = count_parts(logits.size(), kLeastSoftmax);
+        for_each_part(parts, [&](int part) {
+            kernels().softmax(from, size, inner, begin_of(part, parts, columns, step),
+                              begin_of(part + 1, parts, columns, step), to);
+        });
     });
 }
 
@@ -44,7 +63,12 @@ void sigmoid_array(const ReadArray& logits, const WriteArray& out) {
         const auto* from =
             elements<std::remove_const_t<std::remove_pointer_t<decltype(type)>>>(logits, kLogitsMessage);
         nb::gil_scoped_release released;
-        kernels().sigmoid(from, static_cast<std::int64_t>(logits.size()), to);
+        const auto count = static_cast<std::int64_t>(logits.size());
+        const int parts = count_parts(logits.size(), kLeastSigmoid);
+        for_each_part(parts, [&](int part) {
+            const std::int64_t begin = begin_of(part, parts, count, kTogether);
+            kernels().sigmoid(from + begin, begin_of(part + 1, parts, count, kTogether) - begin, to + begin);
+        });
     });
 }
 

@@ -156,16 +156,18 @@ std::int64_t columns_to_alignment(const float* out) {
     return (kFloatLanes - floats % kFloatLanes) % kFloatLanes;
 }
 
+/// Softmax of `count` neighbouring columns of rows of `stride`.
 template <class T>
-void softmax_columns(const T* logits, std::int64_t size, std::int64_t stride, float* out) {
+void softmax_columns(const T* logits, std::int64_t size, std::int64_t stride, std::int64_t count,
+                     float* out) {
     const std::int64_t registers = kBlock / kFloatLanes / size;
     const bool streams = registers > 0 && stride % kFloatLanes == 0 &&
                          size * stride * static_cast<std::int64_t>(sizeof(float)) >= kLargeResult;
     const std::int64_t head = streams ? columns_to_alignment(out) : 0;
     const std::int64_t together = std::max<std::int64_t>(registers, 1) * kFloatLanes;
     std::int64_t columns = 0;
-    for (std::int64_t column = 0; column < stride; column += columns) {
-        columns = std::min(column == 0 && head > 0 ? head : together, stride - column);
+    for (std::int64_t column = 0; column < count; column += columns) {
+        columns = std::min(column == 0 && head > 0 ? head : together, count - column);
         if (registers > 0) {
             softmax_block(logits + column, size, stride, columns, streams, out + column);
         } else {
@@ -178,14 +180,20 @@ void softmax_columns(const T* logits, std::int64_t size, std::int64_t stride, fl
 }  // namespace
 
 template <class T>
-void softmax(const T* logits, std::int64_t outer, std::int64_t size, std::int64_t inner, float* out) {
+void softmax(const T* logits, std::int64_t size, std::int64_t inner, std::int64_t begin, std::int64_t end,
+             float* out) {
     if (size == 0) return;
-    for (std::int64_t i = 0; i < outer; ++i, logits += size * inner, out += size * inner) {
-        if (inner == 1) {
-            softmax_row(logits, size, out);
-        } else {
-            softmax_columns(logits, size, inner, out);
-        }
+    if (inner == 1) {
+        for (std::int64_t row = begin; row < end; ++row)
+            softmax_row(logits + row * size, size, out + row * size);
+        return;
+    }
+    while (begin < end) {
+        const std::int64_t column = begin % inner;
+        const std::int64_t count = std::min(inner - column, end - begin);
+        const std::int64_t first = begin / inner * size * inner + column;
+        softmax_columns(logits + first, size, inner, count, out + first);
+        begin += count;
     }
 }
 
@@ -196,8 +204,8 @@ void sigmoid(const T* logits, std::int64_t size, float* out) {
     }
 }
 
-template void softmax(const float*, std::int64_t, std::int64_t, std::int64_t, float*);
-template void softmax(const Half*, std::int64_t, std::int64_t, std::int64_t, float*);
+template void softmax(const float*, std::int64_t, std::int64_t, std::int64_t, std::int64_t, float*);
+template void softmax(const Half*, std::int64_t, std::int64_t, std::int64_t, std::int64_t, float*);
 template void sigmoid(const float*, std::int64_t, float*);
 template void sigmoid(const Half*, std::int64_t, float*);
 
