@@ -34,6 +34,11 @@ class Submission:
         """Whether `result` will not wait."""
         return all(batch.is_done() for batch in self._pending)
 
+    def wait(self) -> None:
+        """Returns once `result` will not wait. Raises BackendError when the runtime failed."""
+        for batch in self._pending:
+            batch.wait()
+
     def result(self) -> Any:
         """The result of the image, or the list of results of the list, once they are there; the same each time.
 

@@ -60,6 +60,10 @@ class BoxFinisher:
         """arguments: those that `finder`, the GPU's BoxFinder, was made with."""
         self._session, self._task, self._options = session, task, options
         self._finder = finder
+        # Where each download goes; to ask the finder anew each time would cost more than to copy what is found.
+        self._counts, self._hits = finder.counts, finder.hits
+        self._boxes, self._scores = finder.boxes, finder.scores
+        self._class_ids, self._extra = finder.class_ids, finder.extra
         self._rotated = arguments["coding"] == "rotated"
         self._suppresses = arguments["suppress"]
         self._masks = masks
@@ -92,7 +96,7 @@ class BoxFinisher:
     def read(self, placements: Sequence[Placement]) -> list[Result]:
         """See Finisher."""
         count = len(placements)
-        complete = self._masks is None or self._masks.complete(self._finder, count)
+        complete = self._masks is None or self._masks.complete(self._finder, self._counts[:count])
         if not complete or any(self._is_cut_off(index) for index in range(count)):
             return self._read_on_the_processor(placements)
         return [self._read_one(index, placement) for index, placement in enumerate(placements)]
@@ -108,25 +112,23 @@ class BoxFinisher:
         return made
 
     def _read_one(self, index: int, placement: Placement) -> Result:
-        finder = self._finder
-        count = int(finder.counts[index])
-        boxes: NDArray[np.float32] = finder.boxes[index, :count]
+        count = int(self._counts[index])
+        boxes: NDArray[np.float32] = self._boxes[index, :count]
         found = Candidates(
             placement.rotated_to_image(boxes) if self._rotated else boxes.copy(),
-            finder.scores[index, :count].copy(),
-            finder.class_ids[index, :count].astype(np.int64),
-            finder.extra[index, :count].copy(),
+            self._scores[index, :count].copy(),
+            self._class_ids[index, :count].astype(np.int64),
+            self._extra[index, :count].copy(),
         )
         crops = None if self._masks is None else self._masks.read(index, count)
         return self._task.make_result(found, placement, crops)
 
     def _is_cut_off(self, index: int) -> bool:
         """Whether boxes took no part that the processor would have kept: there were too many, and room was left."""
-        finder = self._finder
         return bool(
             self._suppresses
-            and finder.hits[index] > MAX_CANDIDATES
-            and finder.counts[index] < self._options.max_detections
+            and self._hits[index] > MAX_CANDIDATES
+            and self._counts[index] < self._options.max_detections
         )
 
     def _read_on_the_processor(self, placements: Sequence[Placement]) -> list[Result]:

@@ -43,6 +43,11 @@ class Pending:
         """Whether `results` will not wait."""
         return self._slot is None or self._slot.is_done()
 
+    def wait(self) -> None:
+        """Returns once `results` will not wait; raises BackendError where the GPU failed."""
+        if self._slot is not None:
+            self._slot.wait()
+
     @property
     def is_taken(self) -> bool:
         """Whether the results have left the device, and the slot is free."""

@@ -132,8 +132,9 @@ class FrameMemory:
     def write(self, image: NDArray[np.uint8]) -> None:
         """Copies a frame in; one that was written here in the first place is left as it is."""
         view = self.view(image.shape)
-        if image.ctypes.data != view.ctypes.data or image.strides != view.strides:
-            np.copyto(view, image)
+        if image is view or (image.ctypes.data == view.ctypes.data and image.strides == view.strides):
+            return
+        np.copyto(view, image)
 
     def put(self, nbytes: int, stream: Any) -> None:
         """Puts the copy of the first bytes on the stream; nothing where both sides are one."""

@@ -73,13 +73,16 @@ class MaskAssembler:
             finder.extra_pointer, finder.extra.shape[2], count, session.stream,
         )  # fmt: skip
 
-    def complete(self, finder: Any, count: int) -> bool:
-        """Sees to it that all masks of the first images are there, once the stream is done; False where that cannot be."""
-        while (self._masks.counts[:count] < finder.counts[:count]).any():
+    def complete(self, finder: Any, counts: NDArray[np.int32]) -> bool:
+        """Sees to it that all masks of the images are there, once the stream is done; False where that cannot be.
+
+        counts: how many objects `finder` left of each image.
+        """
+        while (self._masks.counts[: len(counts)] < counts).any():
             if self._capacity == _LARGEST:
                 return False
             self._make(self._limit_hw, min(2 * self._capacity, _LARGEST))
-            self.put(finder, count)
+            self.put(finder, len(counts))
             self._session.stream.synchronize()
         return True
 

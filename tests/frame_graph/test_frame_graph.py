@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
@@ -168,6 +169,9 @@ def test_the_next_frame_is_submitted_before_the_last_is_done(machine: Machine, o
     second = model.submit(frame)
     assert machine.cuda.counts.get("synchronize", 0) == waited
     assert not first.is_done()
+    first.wait()
+    assert first.is_done()
+    assert not second.is_done()
     assert_same(second.result(), first.result())
     assert first.is_done()
     assert first.timings.total > 0
@@ -556,3 +560,22 @@ def test_a_model_on_the_processor_takes_submissions_too() -> None:
 def test_slots_are_a_number(slots: Any) -> None:
     with pytest.raises(InputError, match="slots must be a whole number"):
         TensorRtOptions(slots=slots)
+
+
+# The benchmark
+
+
+def test_the_benchmark_measures_every_way(machine: Machine, open_model: Open) -> None:
+    sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+    import gpu_frame
+
+    model, reference = open_model(*family("yolo")), open_model(*family("yolo"), slots=0)
+    found = gpu_frame.measure(model, reference, frames(1)[0], seconds=0.0, rounds=3, in_a_row=4)
+    assert list(found["ways"]) == ["network", "frame", "buffer", "processor", "submit", "streamed"]
+    assert all(row["p99_us"] >= row["p50_us"] > 0 for row in found["ways"].values())
+    assert "goal: at most 1.25" in gpu_frame.table(found)
+    with pytest.raises(SystemExit, match="measures a GPU"):
+        gpu_frame.measure(classifier(), reference, frames(1)[0], seconds=0.0, rounds=3, in_a_row=4)
+    other = open_model(*family("yolov5"), slots=0)
+    with pytest.raises(SystemExit, match="nothing is timed"):
+        gpu_frame.measure(model, other, frames(1)[0], seconds=0.0, rounds=3, in_a_row=4)
