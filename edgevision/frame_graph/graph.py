@@ -106,6 +106,7 @@ class FrameGraph:
         self._pending: list[Pending | None] = []
         self._clones: list[Session] = []
         self._submitted = 0
+        self._lent: tuple[int, NDArray[np.uint8]] | None = None  # the last frame_buffer, and its slot
         self._warned: set[str] = set()
 
     def submit(self, images: Sequence[Any], options: RunOptions) -> Pending:
@@ -113,7 +114,7 @@ class FrameGraph:
 
         Waits only where every slot is on its way, for the oldest one.
         """
-        index = self._free_slot()
+        index = self._slot_of(images)
         slot = self._slots[index]
         slot.submit(images, options)
         pending = self._pending[index] = Pending(slot, self._submitted)
@@ -125,7 +126,10 @@ class FrameGraph:
 
         index: of the frame in its batch. It belongs to the next batch that is submitted, and no other.
         """
-        return self._slots[self._free_slot()].frame_buffer(shape, index)
+        number = self._free_slot()
+        buffer = self._slots[number].frame_buffer(shape, index)
+        self._lent = (number, buffer)
+        return buffer
 
     def close(self) -> None:
         """Gives back everything but the session; batches on their way are waited for and dropped."""
@@ -135,7 +139,16 @@ class FrameGraph:
             slot.close()
         for session in self._clones:
             session.close()
-        self._slots, self._pending, self._clones = [], [], []
+        self._slots, self._pending, self._clones, self._lent = [], [], [], None
+
+    def _slot_of(self, images: Sequence[Any]) -> int:
+        """The slot whose memory a frame was written to, where it was lent; else any free one."""
+        lent, self._lent = self._lent, None
+        if lent is not None and any(image is lent[1] for image in images):
+            pending = self._pending[lent[0]]
+            if pending is None or pending.is_taken:
+                return lent[0]
+        return self._free_slot()
 
     def _free_slot(self) -> int:
         """A slot that nothing is on its way in: the first such one, a new one, or else the oldest, waited for."""

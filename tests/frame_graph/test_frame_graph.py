@@ -412,6 +412,28 @@ def test_a_frame_that_is_written_into_the_models_buffer_is_not_copied(
         assert_same(submission.result(), reference(frame))
 
 
+def test_a_lent_buffer_is_not_copied_either_where_another_slot_becomes_free(
+    open_model: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, reference = open_model(*family("yolo")), open_model(*family("yolo"), slots=0)
+    given = frames(6)
+    for _ in range(2):
+        for submission in [model.submit(frame) for frame in given]:
+            submission.result()
+    monkeypatch.setattr("edgevision.frame_graph.images.np.copyto", None)  # calling it would raise
+    ahead, found = None, []
+    for frame in given:
+        buffer = model.frame_buffer(frame.shape)
+        buffer[:] = frame
+        if ahead is not None:
+            found.append(ahead.result())
+        ahead = model.submit(buffer)
+    found.append(ahead.result())
+    monkeypatch.undo()
+    for frame, result in zip(given, found, strict=True):
+        assert_same(result, reference(frame))
+
+
 def test_each_frame_of_a_batch_has_its_buffer(open_model: Open) -> None:
     model, reference = open_model(*family("yolo")), open_model(*family("yolo"), slots=0)
     for seed in range(3):
