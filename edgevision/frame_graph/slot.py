@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from edgevision.backends.cuda import DeviceSession, Graph
 from edgevision.errors import BackendError, InputError
 from edgevision.frame_graph.finishers import Finisher, open_finisher
-from edgevision.frame_graph.images import FrameMemory, is_device_image, read_device_image
+from edgevision.frame_graph.images import FrameMemory, is_device_image, needed_rows, read_device_image
 from edgevision.geometry import Placement
 from edgevision.ops.image_plan import channel_order
 from edgevision.ops.pixel_map import FILTERS, pixel_table
@@ -185,10 +185,8 @@ class Slot:
     def _place_one(self, index: int, frame: Any, placement: Placement) -> int:
         if isinstance(frame, np.ndarray):
             channels = 1 if frame.ndim == 2 else frame.shape[2]
-            memory = self._memory(index, frame.nbytes)
-            memory.write(frame)
-            pointer, strides = memory.address, (frame.shape[1] * channels, channels, 1)
-            nbytes = frame.nbytes
+            pointer, row_stride, nbytes = self._stage(index, frame, placement)
+            strides = (row_stride, channels, 1)
         else:
             channels, pointer, strides, nbytes = frame.channels, frame.pointer, frame.strides, 0
             self._owners.append(frame)
@@ -198,6 +196,25 @@ class Slot:
             color == "gray" and channels > 1, *placement.resized_hw, *placement.offset_yx,
         )  # fmt: skip
         return nbytes
+
+    def _stage(self, index: int, frame: NDArray[np.uint8], placement: Placement) -> tuple[int, int, int]:
+        """Writes a frame where it goes up from: where the device has its row 0, bytes from row to row, bytes to copy.
+
+        Rows that the resize does not read stay out, and those that it reads lie one after another: rows are then as far
+        apart as these are, over the step. What the kernel reads with no weight beside them is some other row's.
+        """
+        row_bytes = frame.nbytes // frame.shape[0]
+        if index < len(self._memories) and self._memories[index].holds(frame):
+            return self._memories[index].address, row_bytes, frame.nbytes
+        rows = needed_rows(placement, self._preparation.spec.filter)
+        step = rows.step or 1
+        if row_bytes % step:
+            rows, step = slice(None), 1
+        needed = frame[rows]
+        memory = self._memory(index, needed.nbytes + (row_bytes if step > 1 else 0))
+        np.copyto(memory.view(needed.shape), needed)
+        stride = row_bytes // step
+        return memory.address - (rows.start or 0) * stride, stride, needed.nbytes
 
     def _memory(self, index: int, nbytes: int) -> FrameMemory:
         """The memory of frame `index`, with room for so many bytes."""

@@ -394,6 +394,26 @@ def test_labels_and_outputs_can_stay_on_the_device(open_model: Open) -> None:
 # Frames written where the GPU reads them
 
 
+@pytest.mark.parametrize("filter", ["linear", "nearest", "bilinear_antialias"])
+@pytest.mark.parametrize("channels", [0, 3, 4])
+def test_rows_that_a_resize_does_not_read_do_not_go_up(
+    machine: Machine, open_model: Open, filter: str, channels: int
+) -> None:
+    spec, network = family("yolo")
+    spec = replace(spec, inputs=(replace(spec.inputs[0], filter=filter),))
+    model, reference = open_model(spec, network), open_model(spec, network, slots=0)
+    rng = np.random.default_rng(0)
+    for factor in (2, 3, 4, 5, 1, 3, 3):
+        shape = (36 * factor, 64 * factor, *([channels] if channels else []))
+        frame = rng.integers(0, 256, shape, np.uint8)
+        assert_same(model(frame), reference(frame))
+        assert_same(model(frame[:, ::-1]), reference(frame[:, ::-1]))
+        cropped = frame[:, 1:]  # a row is no whole number of steps then
+        assert_same(model(cropped), reference(cropped))
+    memory = model._graph._slots[0]._memories[0]
+    assert (memory.nbytes < 5 * 36 * 64 * 5 * max(channels, 1)) == (filter != "bilinear_antialias")
+
+
 def test_a_frame_that_is_written_into_the_models_buffer_is_not_copied(
     machine: Machine, open_model: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -402,7 +422,7 @@ def test_a_frame_that_is_written_into_the_models_buffer_is_not_copied(
     for frame in given[:3]:
         model(frame)
     ahead = []
-    monkeypatch.setattr("edgevision.frame_graph.images.np.copyto", None)  # calling it would raise
+    monkeypatch.setattr("edgevision.frame_graph.slot.np.copyto", None)  # calling it would raise
     for frame in given:
         buffer = model.frame_buffer(frame.shape)
         buffer[:] = frame
@@ -420,7 +440,7 @@ def test_a_lent_buffer_is_not_copied_either_where_another_slot_becomes_free(
     for _ in range(2):
         for submission in [model.submit(frame) for frame in given]:
             submission.result()
-    monkeypatch.setattr("edgevision.frame_graph.images.np.copyto", None)  # calling it would raise
+    monkeypatch.setattr("edgevision.frame_graph.slot.np.copyto", None)  # calling it would raise
     ahead, found = None, []
     for frame in given:
         buffer = model.frame_buffer(frame.shape)
