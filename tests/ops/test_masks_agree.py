@@ -238,7 +238,7 @@ ERRORS = [
     pytest.param(upsample(out=OUT[:1]), "out must be", id="upsample-fewer-masks"),
     pytest.param(upsample(out=OUT[:, :, ::2]), "out must be C-contiguous", id="upsample-out-strides"),
     pytest.param(upsample(out=OUT[:, :0]), "out must be", id="upsample-no-rows"),
-    pytest.param(upsample(out=OUT.view(np.int8)), "out must be C-contiguous uint8", id="upsample-out-dtype"),
+    pytest.param(upsample(out=OUT.view(np.int8)), "out must be C-contiguous bool or uint8", id="upsample-out-dtype"),
     pytest.param(upsample(roi=(0.0, 0.0, NAN, 5.0, 0, 0)), "roi must be finite", id="upsample-roi"),
     pytest.param(upsample(roi=(0.0, 0.0, 4.0, 5.0, 8, 0)), "both its sizes|inside the via", id="one-via"),
     pytest.param(upsample(roi=(0.5, 0.0, 4.0, 5.0, 8, 8)), "whole pixels inside the via", id="fraction"),

@@ -86,7 +86,7 @@ void resize(const ReadArray& map, const Roi& roi, const WriteArray& out) {
     const std::int32_t height = side(map.shape(0), kMapMessage);
     const std::int32_t width = side(map.shape(1), kMapMessage);
     const auto* from = static_cast<const L*>(map.data());
-    nb::gil_scoped_release released;
+    const ReleaseIfLong released(map.size() + out.size());
     std::byte* scratch = mask_scratch.reserve(kernels().resize_scratch_size(labels));
     kernels().resize_labels(from, height, width, static_cast<std::ptrdiff_t>(map.stride(0)),
                             static_cast<std::ptrdiff_t>(map.stride(1)), roi, labels, scratch);

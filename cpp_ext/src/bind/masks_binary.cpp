@@ -14,7 +14,7 @@ namespace {
 
 constexpr const char* kLogitsMessage =
     "logits must be float32 or float16 (masks, height, width) with contiguous rows";
-constexpr const char* kOutMessage = "out must be C-contiguous uint8 (masks, height, width)";
+constexpr const char* kOutMessage = "out must be C-contiguous bool or uint8 (masks, height, width)";
 constexpr const char* kPrototypesMessage =
     "prototypes must be float32 or float16 (prototypes, height, width) with contiguous rows";
 constexpr const char* kCoefficientsMessage =
@@ -83,7 +83,8 @@ void upsample(const ReadArray& logits, std::uint8_t* out, const AxisMap& rows, c
         static_cast<const T*>(logits.data()), static_cast<std::ptrdiff_t>(logits.stride(0)),
         static_cast<std::ptrdiff_t>(logits.stride(1)), rows.source_size, columns.source_size};
     const std::size_t count = logits.shape(0);
-    nb::gil_scoped_release released;
+    const ReleaseIfLong released(logits.size() + count * static_cast<std::size_t>(rows.size) *
+                                                     static_cast<std::size_t>(columns.size));
     with_taps(rows, columns, [&](const auto& taps) { write_masks(maps, count, taps, threshold, out); });
 }
 
@@ -92,7 +93,10 @@ void upsample_masks(const ReadArray& logits, double roi_y, double roi_x, double 
     require(logits.ndim() == 3 && (logits.size() == 0 || logits.shape(2) == 1 || logits.stride(2) == 1),
             kLogitsMessage);
     require(out.ndim() == 3 && out.shape(0) == logits.shape(0), kOutMessage);
-    auto* masks = elements<std::uint8_t>(out, kOutMessage);
+    // NumPy's bool is a byte, 0 or 1.
+    require((has_dtype<std::uint8_t>(out.dtype()) || has_dtype<bool>(out.dtype())) && is_contiguous(out),
+            kOutMessage);
+    auto* masks = static_cast<std::uint8_t*>(out.data());
     require_aligned(logits);
     require_apart(out, logits);
     const Roi roi = make_roi(roi_y, roi_x, roi_height, roi_width);

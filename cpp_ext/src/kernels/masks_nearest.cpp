@@ -117,6 +117,18 @@ void resize_row(const L* from, std::ptrdiff_t stride, const std::int32_t* column
     }
 }
 
+/// A map as it is. Rows that follow one another in memory are one.
+template <class L>
+void copy_rows(const L* map, std::ptrdiff_t row_stride, const LabelView<L>& labels) {
+    if (row_stride == labels.width && labels.row_stride == labels.width) {
+        std::copy_n(map, std::ptrdiff_t{labels.height} * labels.width, labels.data);
+        return;
+    }
+    for (std::int32_t y = 0; y < labels.height; ++y) {
+        std::copy_n(map + y * row_stride, labels.width, labels.data + y * labels.row_stride);
+    }
+}
+
 }  // namespace
 
 template <class L>
@@ -132,9 +144,7 @@ void resize_labels(const L* map, std::int32_t height, std::int32_t width, std::p
                    std::byte* scratch) {
     const bool whole = roi.y == 0.0 && roi.x == 0.0 && roi.height == height && roi.width == width;
     if (whole && column_stride == 1 && labels.height == height && labels.width == width) {
-        for (std::int32_t y = 0; y < height; ++y) {
-            std::copy_n(map + y * row_stride, width, labels.data + y * labels.row_stride);
-        }
+        copy_rows(map, row_stride, labels);
         return;
     }
     ScratchArena arena(scratch);
