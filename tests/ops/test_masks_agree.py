@@ -83,6 +83,70 @@ def test_noise_whatever_it_is_resized_to(width: int, out_width: int, via: int, d
         np.testing.assert_array_equal(found, expected)
 
 
+OWN_SIZE = [
+    # height, width of the map, the window of the image's own size in it (y, x, height, width)
+    pytest.param((70, 130), (0, 0, 70, 130), id="whole"),
+    pytest.param((300, 24), (0, 0, 300, 24), id="narrow"),
+    pytest.param((3, 9000), (0, 0, 3, 9000), id="a-row-longer-than-a-block"),
+    pytest.param((90, 90), (5, 7, 80, 70), id="inside"),
+    pytest.param((90, 90), (20, 30, 70, 60), id="a-corner"),
+    pytest.param((90, 90), (-4, 0, 90, 90), id="beyond-the-border"),
+    pytest.param((1, 1), (0, 0, 1, 1), id="one-pixel"),
+]
+
+
+@pytest.mark.parametrize("wild", [0.0, 2e-4, 0.02])
+@pytest.mark.parametrize("layout", ["packed", "rows-apart", "upside-down", "half"])
+@pytest.mark.parametrize(("map_hw", "window"), OWN_SIZE)
+def test_an_image_of_the_maps_own_size(
+    map_hw: tuple[int, int], window: tuple[int, ...], layout: str, wild: float
+) -> None:
+    """Each pixel is one logit, unless a neighbour, with a weight of 0, is not finite."""
+    rng = np.random.default_rng(sum(map_hw))
+    logits = rng.normal(0, 1, (2, map_hw[0], map_hw[1] + 3)).astype(np.float32)
+    odd = rng.random(logits.shape) < wild
+    logits[odd] = rng.choice(SPECIAL, int(odd.sum()))
+    with np.errstate(over="ignore"):
+        logits = logits.astype(np.float16 if layout == "half" else np.float32)
+    logits = logits[:, :: -1 if layout == "upside-down" else 1, : map_hw[1]]
+    logits = np.ascontiguousarray(logits) if layout in ("packed", "half") else logits
+    roi = (*(float(side) for side in window), 0, 0)
+    for threshold in (0.0, 0.25):
+        found, expected = (np.full((2, *window[2:]), 9, np.uint8) for _ in range(2))
+        native.upsample_masks(logits, *roi, threshold, found)
+        masks_binary.upsample_masks(logits, *roi, threshold, expected)
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 5])
+def test_only_columns_or_only_rows_are_the_maps_own(rows: int) -> None:
+    """Every third row, with a weight of 1, is no image of the map's own size."""
+    logits = np.random.default_rng(rows).normal(0, 1, (1, 30, 40)).astype(np.float32)
+    for size in ((30 // rows, 40), (30 * rows, 40), (30, 40 // rows), (30, 40 * rows)):
+        found, expected = (np.full((1, *size), 9, np.uint8) for _ in range(2))
+        native.upsample_masks(logits, 0.0, 0.0, 30.0, 40.0, 0, 0, 0.0, found)
+        masks_binary.upsample_masks(logits, 0.0, 0.0, 30.0, 40.0, 0, 0, 0.0, expected)
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("width", [15, 16, 17, 47, 100])
+@pytest.mark.parametrize("shrink", [1.8, 2.0, 2.5, 4.0])
+def test_noise_and_regions_take_turns_in_a_shrunk_mask(shrink: float, width: int) -> None:
+    """Where hardly any sources agree not every row is looked at, and rows after it may be smooth again."""
+    rng = np.random.default_rng(width)
+    source = (round(90 * shrink), round(width * shrink))
+    logits = rng.normal(0, 1, source).astype(np.float32)
+    for top in range(0, source[0], 40):
+        logits[top : top + 20] = rng.normal(0, 1, (1, source[1])).cumsum(axis=1)
+    logits[60:64, ::7] = NAN
+    found, expected = (np.full((1, 90, width), 9, np.uint8) for _ in range(2))
+    for threshold in (0.0, -0.3):
+        arguments = (logits[None], 0.0, 0.0, *map(float, source), 0, 0, threshold)
+        native.upsample_masks(*arguments, found)
+        masks_binary.upsample_masks(*arguments, expected)
+        np.testing.assert_array_equal(found, expected)
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_instance_masks(data: st.DataObject) -> None:

@@ -155,6 +155,18 @@ EV_INLINE Ints operator-(Ints a, Ints b) {
     return _mm256_sub_epi32(a.raw, b.raw);
 }
 
+/// Of each lane the number at its index, and the one after that.
+EV_INLINE void load_pairs(const float* from, const std::int32_t* at, Floats* first, Floats* second) {
+    const auto four = [&](int i) {
+        const __m128i low = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from + at[i]));
+        return _mm_loadh_pi(_mm_castsi128_ps(low), reinterpret_cast<const __m64*>(from + at[i + 1]));
+    };
+    const __m256 a = _mm256_insertf128_ps(_mm256_castps128_ps256(four(0)), four(4), 1);
+    const __m256 b = _mm256_insertf128_ps(_mm256_castps128_ps256(four(2)), four(6), 1);
+    *first = _mm256_shuffle_ps(a, b, 0x88);
+    *second = _mm256_shuffle_ps(a, b, 0xdd);
+}
+
 EV_INLINE std::uint32_t bits_from_mask(Mask mask) {
     return static_cast<std::uint32_t>(_mm256_movemask_ps(mask.raw));
 }

@@ -150,6 +150,24 @@ EV_INLINE Ints operator-(Ints a, Ints b) {
     return _mm512_sub_epi32(a.raw, b.raw);
 }
 
+/// Of each lane the number at its index, and the one after that.
+EV_INLINE void load_pairs(const float* from, const std::int32_t* at, Floats* first, Floats* second) {
+    const auto four = [&](int i) {
+        const __m128i low = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from + at[i]));
+        return _mm_loadh_pi(_mm_castsi128_ps(low), reinterpret_cast<const __m64*>(from + at[i + 1]));
+    };
+    const auto sixteen = [&](int i) {
+        __m512 found = _mm512_castps128_ps512(four(i));
+        found = _mm512_insertf32x4(found, four(i + 4), 1);
+        found = _mm512_insertf32x4(found, four(i + 8), 2);
+        return _mm512_insertf32x4(found, four(i + 12), 3);
+    };
+    const __m512 a = sixteen(0);
+    const __m512 b = sixteen(2);
+    *first = _mm512_maskz_shuffle_ps(kAllLanes, a, b, 0x88);
+    *second = _mm512_maskz_shuffle_ps(kAllLanes, a, b, 0xdd);
+}
+
 EV_INLINE std::uint32_t bits_from_mask(Mask mask) {
     return mask;
 }

@@ -7,6 +7,7 @@
 #include "bits.h"
 #include "lanes.h"
 #include "masks_dense.h"
+#include "masks_picked.h"
 #include "masks_stretches.h"
 #include "scratch.h"
 
@@ -18,14 +19,17 @@ namespace {
 constexpr float kHuge = 1e36F;
 constexpr float kTiny = 1e-36F;
 
+// Rows of a shrunk mask from one in which hardly any sources agree to the next that is looked at.
+constexpr int kLookAgain = 8;
+
+// Values of a mask of the map's own size that are looked at, then compared.
+constexpr std::int32_t kOwnSizeBlock = 4096;
+
 /// The source's rows as float32.
-struct Rows {
-    const float* data;
-    std::ptrdiff_t stride;
-};
+using Rows = SourceView<float>;
 
 Rows as_floats(const SourceView<float>& source, ScratchArena*) {
-    return {source.data, source.row_stride};
+    return source;
 }
 
 Rows as_floats(const SourceView<Half>& source, ScratchArena* arena) {
@@ -40,7 +44,7 @@ Rows as_floats(const SourceView<Half>& source, ScratchArena* arena) {
 #endif
         for (; x < source.width; ++x) to[x] = to_float(from[x]);
     }
-    return {rows, source.width};
+    return {rows, source.top, source.left, source.height, source.width, source.width};
 }
 
 /// What is known of each row of a source. Rows are looked at when they are first asked for.
@@ -66,7 +70,7 @@ class KnownRows {
         std::uint64_t* bits = above_ + static_cast<std::size_t>(row) * words_;
         if (states_[row] != State::unknown) return bits;
         states_[row] = State::compared;
-        const float* values = rows_.data + row * rows_.stride;
+        const float* values = rows_.data + row * rows_.row_stride;
         for (std::int32_t x = 0; x < width_; x += kWordBits) {
             bits[x / kWordBits] = above_bits(values + x, std::min(width_ - x, kWordBits), threshold_);
         }
@@ -77,7 +81,7 @@ class KnownRows {
     /// huge or tiny. Weighted sums of values above 0 are above 0 then, and need not be told from others.
     bool is_tame(std::int32_t row) {
         if (states_[row] == State::compared) {
-            states_[row] = are_tame(rows_.data + row * rows_.stride, width_) ? State::tame : State::wild;
+            states_[row] = are_tame(rows_.data + row * rows_.row_stride, width_) ? State::tame : State::wild;
         }
         return states_[row] == State::tame;
     }
@@ -104,6 +108,45 @@ class KnownRows {
     }
 };
 
+/// A mask of the map's own size. A value decides alone, unless one that it reads with a weight of 0 is not
+/// finite.
+void write_own_size(const Rows& floats, const Taps<2>* rows, const ColumnPlan<2>& columns, float threshold,
+                    const MaskView& mask, PickedRows<2>* picked) {
+    const std::int32_t left = columns.index[0][mask.left];
+    const std::int32_t right = columns.index[1][mask.left + mask.width - 1] + 1;
+    const bool together = floats.row_stride == mask.width && right - left == mask.width;
+    const auto value_at = [&](std::int32_t row) {
+        return floats.data + (row - floats.top) * floats.row_stride + (left - floats.left);
+    };
+    // Rows that are looked at together fit the first cache. The last of them reads the next one too.
+    const std::int32_t step = std::max(1, kOwnSizeBlock / mask.width);
+    for (std::int32_t y = 0; y < mask.height; y += step) {
+        const std::int32_t count = std::min(step, mask.height - y);
+        const std::int32_t first = rows[y].index[0];
+        const std::int32_t end = rows[y + count - 1].index[1] + 1;
+        std::uint8_t* out = mask.data + static_cast<std::ptrdiff_t>(y) * mask.width;
+        bool finite = true;
+        if (together) {
+            finite = are_finite(value_at(first), (end - first) * mask.width);
+        } else {
+            for (std::int32_t row = first; row < end; ++row) {
+                finite = finite && are_finite(value_at(row), right - left);
+            }
+        }
+        if (finite && together) {
+            compare_row(value_at(first), count * mask.width, threshold, out);
+            continue;
+        }
+        for (std::int32_t i = 0; i < count; ++i, out += mask.width) {
+            if (finite) {
+                compare_row(value_at(first + i), mask.width, threshold, out);
+            } else {
+                picked->decide(floats, rows[y + i], threshold, out);
+            }
+        }
+    }
+}
+
 }  // namespace
 
 template <class T>
@@ -114,7 +157,7 @@ std::size_t mask_scratch_size(const SourceView<T>& source, std::int32_t width) {
     return ScratchArena::size_of<float>(floats) + KnownRows::scratch_size(source.height, source.width) +
            2 * ScratchArena::size_of<std::uint64_t>(count_words(source.width) + 1) +
            ScratchArena::size_of<Chunk>(static_cast<std::size_t>(width)) +
-           ScratchArena::size_of<float>(source_width + kBlendSlack);
+           ScratchArena::size_of<float>(source_width + kBlendSlack) + PickedRows<2>::scratch_size(width);
 }
 
 template <class T, int K>
@@ -125,6 +168,12 @@ void write_mask(const SourceView<T>& source, const Taps<K>* rows, const ColumnPl
     const std::int32_t end = mask.left + mask.width;
     ScratchArena arena(scratch);
     const Rows floats = as_floats(source, &arena);
+    PickedRows<K> picked(columns, mask.left, end, &arena);
+    if constexpr (K == 2) {
+        if (has_own_size(rows, mask.height, columns, mask.left, end)) {
+            return write_own_size(floats, rows, columns, threshold, mask, &picked);
+        }
+    }
     KnownRows known(floats, source.height, source.width, threshold, &arena);
     const Sides sides{arena.take<std::uint64_t>(words + 1), arena.take<std::uint64_t>(words + 1)};
     sides.all[words] = sides.any[words] = 0;  // read by bits_from
@@ -138,27 +187,45 @@ void write_mask(const SourceView<T>& source, const Taps<K>* rows, const ColumnPl
                      mask.left, end,         sides,        chunks, most_changes};
     const RowColumns<K> row_columns(columns, mask.left, end, source.left);
     const bool far_apart = row_columns.are_far_apart();
+    const bool picks = kPickingPays && K == 2 && row_columns.are_shrunk();
     bool dense = false;
+    int unseen = 0;
     for (std::int32_t y = 0; y < mask.height; ++y) {
         std::uint8_t* out = mask.data + static_cast<std::ptrdiff_t>(y) * mask.width;
         const float* from[K];
-        for (int k = 0; k < K; ++k) from[k] = floats.data + (rows[y].index[k] - source.top) * floats.stride;
+        for (int k = 0; k < K; ++k) {
+            from[k] = floats.data + (rows[y].index[k] - source.top) * floats.row_stride;
+        }
         if (far_apart) {
-            row_columns.decide(from, rows[y].weight, threshold, out);
+            if (picks) {
+                picked.decide(floats, rows[y], threshold, out);
+            } else {
+                row_columns.decide(from, rows[y].weight, threshold, out);
+            }
             continue;
         }
-        if (y == 0 || !same_sources(rows[y], rows[y - 1])) {
+        const bool same = y > 0 && same_sources(rows[y], rows[y - 1]);
+        // Beside noise there is noise: picking needs to know nothing, so that not every row is looked at.
+        if (!same && dense && picks && ++unseen % kLookAgain != 0) {
+            picked.decide(floats, rows[y], threshold, out);
+            continue;
+        }
+        if (!same) {
             const std::uint64_t* above[K];
             for (int k = 0; k < K; ++k) above[k] = known.above(rows[y].index[k] - source.top);
             // Where fewer sources agree it is quicker to interpolate all pixels than to find those that must
             // be.
-            dense = masker.combine_rows(above) < source.width / 2 && threshold == 0.0F;
-            for (int k = 0; k < K; ++k) dense = dense && known.is_tame(rows[y].index[k] - source.top);
+            dense = masker.combine_rows(above) < source.width / 2 && (picks || threshold == 0.0F);
+            for (int k = 0; k < K && !picks; ++k) {
+                dense = dense && known.is_tame(rows[y].index[k] - source.top);
+            }
             if (!dense) masker.start_rows(out);
         } else if (!dense) {
             std::memcpy(out, out - mask.width, width);  // but for the chunks they are alike
         }
-        if (dense) {
+        if (dense && picks) {
+            picked.decide(floats, rows[y], threshold, out);
+        } else if (dense) {
             blend_rows<K>(from, rows[y].weight, source.width, blended);
             row_columns.interpolate(blended, out);
         } else if (masker.num_chunks > 0) {

@@ -47,6 +47,9 @@ class RowColumns {
     /// Whether a row is shrunk so much that a column has no source in common with its neighbours.
     bool are_far_apart() const { return size_ >= step_ && !fit((size_ - step_) / 2, step_); }
 
+    /// Whether a row is shrunk by a half or more.
+    bool are_shrunk() const { return step_ <= kMaskLanes / 2; }
+
     /// 1 where the sum of blended sources is above 0.
     void interpolate(const float* blended, std::uint8_t* out) const {
         std::int32_t x = 0;
