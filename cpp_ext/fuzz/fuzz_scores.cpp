@@ -14,7 +14,8 @@ struct Shape {
 
 Shape choose_shape(Bytes& bytes) {
     if (is_rare(bytes, 64)) return {1, bytes.between(400, 2500), bytes.between(2, 40)};  // beyond a block
-    if (is_rare(bytes, 4096)) return {1, bytes.between(4, 6), 16 * bytes.between(16384, 17000)};  // 4 MiB
+    if (is_rare(bytes, 4096))
+        return {1, bytes.between(4, 6), std::int64_t{16} * bytes.between(16384, 17000)};  // 4 MiB
     const bool rows = bytes.flag();
     return {bytes.between(0, 4), bytes.size(0, 20, 200), rows ? 1 : bytes.size(0, 6, 140)};
 }
