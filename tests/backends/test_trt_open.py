@@ -166,7 +166,7 @@ def test_without_tensorrt_it_says_how_to_install_it(
         ({"allow_host_code": "yes"}, "allow_host_code must be True or False"),
         (
             {"spin": True},
-            "tensorrt has no option 'spin'; its options are allow_host_code, cuda_graph, memory, runtime_cache, slots, strict",
+            "tensorrt has no option 'spin'; its options are allow_host_code, cuda_graph, memory, runtime_cache, slots",
         ),
     ],
 )

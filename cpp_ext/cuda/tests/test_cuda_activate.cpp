@@ -41,7 +41,7 @@ void check_floats(std::int64_t rows, std::int64_t size, float spread, Odd odd = 
     std::vector<float> logits = make_logits(count, static_cast<unsigned>(size), spread, odd);
     std::vector<float> expected(count);
     std::vector<float> got(count, 7.0F);
-    ev::kernels().softmax(logits.data(), rows, size, 1, expected.data());
+    ev::kernels().softmax(logits.data(), size, 1, 0, rows, expected.data());
     ev::cuda::launch_softmax(logits.data(), false, rows, size, got.data(), nullptr);
     CHECK(same(got, expected));
     std::vector<float> in_place = logits;
@@ -63,7 +63,7 @@ void check_halves(std::int64_t rows, std::int64_t size) {
     }
     std::vector<float> expected(count);
     std::vector<float> got(count, 7.0F);
-    ev::kernels().softmax(logits.data(), rows, size, 1, expected.data());
+    ev::kernels().softmax(logits.data(), size, 1, 0, rows, expected.data());
     ev::cuda::launch_softmax(logits.data(), true, rows, size, got.data(), nullptr);
     CHECK(same(got, expected));
     ev::kernels().sigmoid(logits.data(), rows * size, expected.data());
