@@ -30,7 +30,7 @@ class Replay:
     def __init__(self, session: Session, frame: np.ndarray, spec: ev.ModelSpec) -> None:
         self.inputs, self.outputs = session.inputs, session.outputs
         self.device, self.runtime = session.device, session.runtime
-        self.input_buffer = session.input_buffer
+        self.input_buffer, self.largest_batch = session.input_buffer, session.largest_batch
         ev.Model(spec, session)(frame)
         self._outputs = {name: np.array(value) for name, value in session.run().items()}
 

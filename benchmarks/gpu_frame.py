@@ -15,7 +15,6 @@ All ways take turns in one process on one frame, after their results were compar
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import sys
 import time
@@ -30,7 +29,8 @@ from edgevision.bench import percentile, processor_name
 from edgevision.frame_graph import device_session
 
 sys.path.insert(0, str(Path(__file__).parent / "ops"))
-from harness import interleave
+from report import write_json
+from timing import interleave
 
 _ROUNDS = 31
 """Of every way, at least."""
@@ -156,7 +156,7 @@ def main() -> None:
     print(table(found))
     if arguments.json is not None:
         about = {"model": arguments.model, "device": opened[0].device, "runtime": opened[0].session.runtime}
-        arguments.json.write_text(json.dumps({**about, "size": arguments.size, **found}, indent=1) + "\n")
+        write_json(arguments.json, {**about, "size": arguments.size, **found})
 
 
 if __name__ == "__main__":

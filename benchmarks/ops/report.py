@@ -9,6 +9,8 @@ from typing import Any
 
 from entry import Entry, Other, Percentiles, Run
 
+from edgevision.spec.files import atomic_writer
+
 __all__ = ["name_run", "row_lines", "table_head", "write_json"]
 
 _COLUMNS = "{:<36} {:>9} {:>9} {:>9} {:>7} {:>8} {:>13} {:>9} {:>7} {:>9} {:>6}"
@@ -74,9 +76,8 @@ def _us(value: float) -> str:
 
 def write_json(path: Path, found: Mapping[str, Any]) -> None:
     """All figures, floats to six digits, so that a file of them can be read. Whole or not at all."""
-    partial = path.with_name(f"{path.name}.part")
-    partial.write_text(json.dumps(_rounded(found), indent=1) + "\n", encoding="ascii")
-    partial.replace(path)
+    with atomic_writer(path) as file:
+        file.write((json.dumps(_rounded(found), indent=1) + "\n").encode("ascii"))
 
 
 def _rounded(value: Any) -> Any:

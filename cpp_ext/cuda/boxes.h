@@ -19,20 +19,25 @@ struct TensorBatch {
 /// logits.
 enum class BoxScan : std::uint8_t { dense, rows, softmax, sigmoid };
 
+/// How boxes that overlap are suppressed; the first four as in NmsJob.
+struct SuppressRule {
+    bool class_agnostic;
+    bool greedy;
+    double iou;
+    float class_offset;
+    std::int32_t max_candidates;  // at most kMaxCandidates; only so many best-scoring boxes take part
+    std::int32_t max_detections;
+};
+
 /// How boxes are found. Pointers are the device's.
 struct BoxFinderRule {
     BoxScan scan;
     bool half;        // the tensors are float16, else float32
     DenseRule dense;  // of every scan confidence and filter; the rest of BoxScan::dense
     BoxRule boxes;
-    std::int32_t top_k;   // of BoxScan::sigmoid
-    bool suppress;        // else the best max_detections are kept
-    bool class_agnostic;  // the next four: as in NmsJob
-    bool greedy;
-    double iou;
-    float class_offset;
-    std::int32_t max_candidates;  // at most kMaxCandidates; only so many best-scoring boxes take part
-    std::int32_t max_detections;
+    std::int32_t top_k;  // of BoxScan::sigmoid
+    bool suppress;       // else the best max_detections are kept
+    SuppressRule nms;
 };
 
 constexpr std::int32_t kMaxCandidates = 8192;
@@ -60,19 +65,11 @@ std::size_t box_workspace_size(const BoxFinderRule& rule, const BoxTensors& tens
 void launch_find_boxes(const BoxFinderRule& rule, const BoxTensors& tensors, int batch, const ImageMap* maps,
                        void* workspace, const DetectionArrays& out, Stream stream);
 
-/// Suppression alone, of boxes that something else found; the fields as in BoxFinderRule.
-struct SuppressRule {
-    bool rotated, class_agnostic, greedy;
-    double iou;
-    float class_offset;
-    std::int32_t max_candidates;  // at most kMaxCandidates
-    std::int32_t max_detections;
-};
-
-/// Boxes of a batch, image i's from i * capacity on. Of those whose score or a coordinate is not finite none
-/// is kept.
+/// Boxes of a batch that something else found, image i's from i * capacity on. Of those whose score or a
+/// coordinate is not finite none is kept.
 struct BoxArrays {
     std::int64_t capacity;
+    bool rotated;
     const float* boxes;  // 4 columns, or 5 where rotated
     const float* scores;
     const std::int32_t* class_ids;  // 0 to 2^31 - 1; null: all are compared with each other
@@ -80,7 +77,7 @@ struct BoxArrays {
 };
 
 /// Bytes of workspace, aligned to 256, for launch_nms.
-std::size_t nms_workspace_size(const SuppressRule& rule, std::int64_t capacity, int batch);
+std::size_t nms_workspace_size(const SuppressRule& rule, bool rotated, std::int64_t capacity, int batch);
 
 /// kept: (batch, max_detections), indices of the boxes that survive, best first, the lower index first among
 /// equal scores, then -1; num_kept: how many they are. As ev::nms and ev::nms_rotated.

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from numpy.typing import NDArray
 
+from edgevision.errors import BackendError
 from edgevision.spec import TensorInfo
 
-__all__ = ["Session", "TensorInfo"]
+__all__ = ["Session", "TensorInfo", "require_open"]
+
+NetworkT = TypeVar("NetworkT")
+
+
+def require_open(network: NetworkT | None) -> NetworkT:
+    """What a session holds until it is closed; raises BackendError after that."""
+    if network is None:
+        raise BackendError("the session is closed; open the model again")
+    return network
 
 
 class Session(Protocol):

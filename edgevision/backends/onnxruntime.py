@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -31,7 +31,7 @@ from edgevision.backends.ort_providers import (
     preload_libraries,
 )
 from edgevision.backends.ort_session import Network, OnnxRuntimeSession
-from edgevision.backends.ort_tensors import CudaTensors, HostTensors, Tensors
+from edgevision.backends.ort_tensors import CudaTensors
 from edgevision.backends.source import ModelSource, import_runtime, read_source
 from edgevision.errors import BackendError, EdgeVisionWarning
 
@@ -71,7 +71,7 @@ def open_onnxruntime(
         where = "cpu (the GPU's provider did not start)"
         warnings.warn(f"{source.name} runs on the processor: {opened}", EdgeVisionWarning, stacklevel=2)
     session = _new_session(library, source, _session_options(library, options), [CPU_PROVIDER], runtime)
-    return OnnxRuntimeSession(_describe_network(session, source, runtime, where, HostTensors))
+    return OnnxRuntimeSession(_describe_network(session, source, runtime, where))
 
 
 def _open_gpu(
@@ -100,7 +100,7 @@ def _open_gpu(
             raise BackendError(f"{message}; pass strict=False to run it so")
         warnings.warn(message, EdgeVisionWarning, stacklevel=3)
     runtime = f"{runtime} ({place.providers[0]})"
-    network = _describe_network(session, source, runtime, where, HostTensors)
+    network = _describe_network(session, source, runtime, where)
     if cuda is None:
         return OnnxRuntimeSession(network)
     mapped = choose_mapped(options.memory, cuda.device_info(place.index))
@@ -110,7 +110,6 @@ def _open_gpu(
             new_tensors=partial(CudaTensors, cuda, stream, place.index, mapped=mapped),
             new_run=partial(_graph_run, library, count(1)) if options.cuda_graph else None,
             new_options=library.RunOptions,
-            stream=stream,
             slots=options.slots,
         )
     )
@@ -163,18 +162,12 @@ def _new_untold_session(
     return session, "some nodes on cpu"
 
 
-def _describe_network(
-    session: Any,
-    source: ModelSource,
-    runtime: str,
-    device: str,
-    new_tensors: Callable[[], Tensors],
-) -> Network:
+def _describe_network(session: Any, source: ModelSource, runtime: str, device: str) -> Network:
     inputs = tuple(_describe(node, "input", source, runtime) for node in session.get_inputs())
     outputs = tuple(_describe(node, "output", source, runtime) for node in session.get_outputs())
     source = source.without_data()
     dims = _trace_dims(session)
-    return Network(session, source, runtime, device, inputs, outputs, dims, new_tensors)
+    return Network(session, source, runtime, device, inputs, outputs, dims)
 
 
 def _graph_run(library: ModuleType, numbers: Iterator[int], settled: bool) -> Any:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.backends.base import TensorInfo
+from edgevision.backends.base import TensorInfo, require_open
 from edgevision.backends.buffers import Dim, InputBuffers, allocate, derive_shape
 from edgevision.backends.options import OpenVinoOptions, check_device
 from edgevision.backends.source import ModelSource, import_runtime, read_source
@@ -114,8 +114,7 @@ class OpenVinoSession:
 
     def input_buffer(self, name: str, shape: Sequence[int]) -> NDArray[Any]:
         """See `Session.input_buffer`."""
-        if self._network is None:
-            raise _closed()
+        require_open(self._network)
         return self._buffers.get(name, shape)
 
     def largest_batch(self, name: str) -> int | None:
@@ -124,9 +123,7 @@ class OpenVinoSession:
 
     def run(self, feeds: Mapping[str, NDArray[Any]] | None = None) -> Mapping[str, NDArray[Any]]:
         """See `Session.run`. Outputs keep their memory from run to run while their shape stays."""
-        network = self._network
-        if network is None:
-            raise _closed()
+        network = require_open(self._network)
         if feeds is not None:
             self._buffers.load(feeds)
         if not self._settled:
@@ -143,9 +140,7 @@ class OpenVinoSession:
 
     def clone(self) -> OpenVinoSession:
         """See `Session.clone`."""
-        if self._network is None:
-            raise _closed()
-        return OpenVinoSession(self._network)
+        return OpenVinoSession(require_open(self._network))
 
     def close(self) -> None:
         """See `Session.close`."""
@@ -185,10 +180,6 @@ class OpenVinoSession:
             if array.shape != value.shape:
                 array = self._arrays[name] = allocate(value.shape, network.outputs[position].dtype, name)
             np.copyto(array, value)
-
-
-def _closed() -> BackendError:
-    return BackendError("the session is closed; open the model again")
 
 
 def _import_openvino() -> ModuleType:

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from numpy.typing import NDArray
 
+from edgevision.backends.base import require_open
 from edgevision.backends.cuda import Cuda, Graph
 from edgevision.backends.ort_session import Network, OnnxRuntimeSession
 from edgevision.backends.ort_tensors import CudaTensors
@@ -47,7 +48,7 @@ class OnnxRuntimeGpuSession(OnnxRuntimeSession):
     @property
     def slots(self) -> int:
         """See `DeviceSession.slots`."""
-        return self._open().slots
+        return require_open(self._network).slots
 
     @property
     def _memory(self) -> CudaTensors:
@@ -55,13 +56,13 @@ class OnnxRuntimeGpuSession(OnnxRuntimeSession):
 
     def use_device(self) -> None:
         """See `DeviceSession.use_device`."""
-        self._open()
+        require_open(self._network)
         self._memory.use_device()
 
     @contextlib.contextmanager
     def errors(self, action: str) -> Iterator[None]:
         """See `DeviceSession.errors`; the library's own errors are turned, too."""
-        network = self._open()
+        network = require_open(self._network)
         try:
             yield
         except BaseException as error:
@@ -88,7 +89,7 @@ class OnnxRuntimeGpuSession(OnnxRuntimeSession):
 
     def output_arrays(self) -> Mapping[str, NDArray[Any]]:
         """See `DeviceSession.output_arrays`."""
-        self._open()
+        require_open(self._network)
         if not self._settled:
             self.run()
         return self._fixed
@@ -99,7 +100,7 @@ class OnnxRuntimeGpuSession(OnnxRuntimeSession):
 
     def enqueue(self) -> None:
         """See `DeviceSession.enqueue`. Nodes that the processor computes make it wait."""
-        network = self._open()
+        network = require_open(self._network)
         if not self._settled:
             self.run()
         if self._async_options is None:
@@ -120,8 +121,3 @@ class OnnxRuntimeGpuSession(OnnxRuntimeSession):
     def _bind_input(self, name: str, array: NDArray[Any]) -> None:
         super()._bind_input(name, array)
         self._async_options = None  # a graph of its own is of the memory that was bound
-
-    def _open(self) -> Network:
-        if self._network is None:
-            raise BackendError("the session is closed; open the model again")
-        return self._network

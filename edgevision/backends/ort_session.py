@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.backends.base import TensorInfo
+from edgevision.backends.base import TensorInfo, require_open
 from edgevision.backends.buffers import Dim, InputBuffers, derive_shape
-from edgevision.backends.ort_tensors import Tensors
+from edgevision.backends.ort_tensors import HostTensors, Tensors
 from edgevision.backends.source import ModelSource
-from edgevision.errors import BackendError
 
 __all__ = ["Network", "OnnxRuntimeSession"]
 
@@ -24,10 +23,9 @@ __all__ = ["Network", "OnnxRuntimeSession"]
 class Network:
     """What a session and its clones share.
 
-    new_tensors: makes a session's memory.
+    new_tensors: makes a session's memory; on a GPU it holds the stream, which must live as long as the session.
     new_run:     makes the options of a run that is recorded as a CUDA graph of its own; None: runs are not.
     new_options: makes those of any other run on a GPU.
-    stream:      what runs on a GPU are put on; it must live as long as the session.
     slots:       frames that may be on their way at once, see OnnxRuntimeOptions.
     """
 
@@ -38,10 +36,9 @@ class Network:
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
     output_dims: tuple[tuple[Dim, ...], ...]
-    new_tensors: Callable[[], Tensors]
+    new_tensors: Callable[[], Tensors] = HostTensors
     new_run: Callable[[bool], Any] | None = None
     new_options: Callable[[], Any] | None = None
-    stream: Any = None
     slots: int = 0
 
 
@@ -67,8 +64,7 @@ class OnnxRuntimeSession:
 
     def input_buffer(self, name: str, shape: Sequence[int]) -> NDArray[Any]:
         """See `Session.input_buffer`."""
-        if self._network is None:
-            raise _closed()
+        require_open(self._network)
         return self._buffers.get(name, shape)
 
     def largest_batch(self, name: str) -> int | None:
@@ -77,25 +73,22 @@ class OnnxRuntimeSession:
 
     def run(self, feeds: Mapping[str, NDArray[Any]] | None = None) -> Mapping[str, NDArray[Any]]:
         """See `Session.run`. Outputs whose shape follows from the inputs' keep their memory from run to run."""
-        if self._network is None:
-            raise _closed()
+        network = require_open(self._network)
         if feeds is not None:
             self._buffers.load(feeds)
         if not self._settled:
-            return self._run_unsettled(self._network)
+            return self._run_unsettled(network)
         try:
             self._tensors.before()
             self._run_bound(self._binding, self._run_options)
             self._tensors.after(self._fixed)
         except Exception as error:
-            return self._run_again(self._network, error)
+            return self._run_again(network, error)
         return self._results
 
     def clone(self) -> OnnxRuntimeSession:
         """See `Session.clone`."""
-        if self._network is None:
-            raise _closed()
-        return type(self)(self._network)
+        return type(self)(require_open(self._network))
 
     def close(self) -> None:
         """See `Session.close`."""
@@ -162,7 +155,3 @@ class OnnxRuntimeSession:
         self._fixed = {}
         self._settled = self._trusted = False
         return self._run_unsettled(network)
-
-
-def _closed() -> BackendError:
-    return BackendError("the session is closed; open the model again")

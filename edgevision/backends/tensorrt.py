@@ -7,7 +7,7 @@ here: an engine that does not fit is refused when it is opened, so that no frame
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from os import PathLike
 from types import MappingProxyType
@@ -16,14 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgevision.backends.base import TensorInfo
+from edgevision.backends.base import TensorInfo, require_open
 from edgevision.backends.buffers import InputBuffers, allocate
 from edgevision.backends.cuda import Cuda, CudaMemory, Graph, TensorMemory
 from edgevision.backends.options import TensorRtOptions
 from edgevision.backends.trt_engine import Engine, open_engine
 from edgevision.backends.trt_outputs import OutputAllocator, new_trt_allocator
+from edgevision.backends.trt_profiles import check_range, fitting_profiles
 from edgevision.backends.trt_recorder import Recorder
-from edgevision.errors import BackendError, InputError
+from edgevision.errors import BackendError
 
 __all__ = ["TensorRtSession", "open_tensorrt"]
 
@@ -55,10 +56,10 @@ class TensorRtSession:
         self.runtime = engine.runtime
         self._index, self._wants_graph = engine.device, engine.options.cuda_graph
         self._use_device(engine)
-        with _cuda_errors(engine, "prepare"):
+        with engine.cuda_errors("prepare"):
             self._stream = engine.cuda.Stream()
         self._memory = CudaMemory(engine.cuda, self._stream, mapped=engine.mapped)
-        self._context, self._config = _new_context(engine)
+        self._context, self._config = engine.new_context()
         self._recorder = Recorder(engine, self._context, self._stream)
         self._input_memory: dict[str, TensorMemory] = {}
         self._output_memory: dict[str, TensorMemory] = {}
@@ -88,7 +89,7 @@ class TensorRtSession:
 
     def largest_batch(self, name: str) -> int | None:
         """See `Session.largest_batch`: of the profile that allows most."""
-        return max(ranges[name][1][0] for ranges in self._open().ranges)
+        return max(ranges[name][1][0] for ranges in self._open().profiles)
 
     def run(self, feeds: Mapping[str, NDArray[Any]] | None = None) -> Mapping[str, NDArray[Any]]:
         """See `Session.run`. Outputs keep their memory from run to run while their shape stays."""
@@ -98,15 +99,12 @@ class TensorRtSession:
             self._buffers.load(feeds)
         if not self._settled:
             self._settle(engine)
-        with _cuda_errors(engine, "run", self._stream):
+        with engine.cuda_errors("run", self._stream):
             self._launch(engine)
             self._stream.synchronize()
             if self._allocators:
                 self._fetch_allocated()
         self._ran = True
-        if self._unsaved:
-            self._unsaved = False
-            engine.keep_kernels()
         return self._results
 
     def clone(self) -> TensorRtSession:
@@ -159,7 +157,7 @@ class TensorRtSession:
 
     def errors(self, action: str) -> contextlib.AbstractContextManager[None]:
         """See `DeviceSession.errors`."""
-        return _cuda_errors(self._open(), action, self._stream)
+        return self._open().cuda_errors(action, self._stream)
 
     def input_address(self, name: str) -> int:
         """See `DeviceSession.input_address`."""
@@ -214,7 +212,7 @@ class TensorRtSession:
 
     def _allocate_input(self, shape: Sequence[int], dtype: str, name: str) -> NDArray[Any]:
         engine = self._open()
-        _check_ranges(engine, name, tuple(shape))
+        check_range(engine.profiles, name, tuple(shape), engine.name)
         memory = self._memory.allocate(shape, dtype, name)
         self._made[id(memory.array)] = memory
         return memory.array
@@ -272,18 +270,11 @@ class TensorRtSession:
     def _choose_profile(self, engine: Engine) -> None:
         """Take the first profile that has the inputs' shapes together, the present one if it does."""
         shapes = {name: memory.array.shape for name, memory in self._input_memory.items()}
-        fitting = [
-            index
-            for index, ranges in enumerate(engine.ranges)
-            if all(_lies_in(shape, ranges[name]) for name, shape in shapes.items())
-        ]
-        if not fitting:
-            listed = ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in shapes.items())
-            raise InputError(f"no profile of {engine.name} has these shapes together: {listed}")
+        fitting = fitting_profiles(engine.profiles, shapes, engine.name)
         if self._profile in fitting:
             return
         mark = engine.log.mark()
-        with _cuda_errors(engine, "run"):
+        with engine.cuda_errors("run"):
             done = self._context.set_optimization_profile_async(fitting[0], self._stream.handle)
             self._stream.synchronize()
         if not done:
@@ -313,6 +304,9 @@ class TensorRtSession:
             for allocator, _ in self._allocators.values():
                 allocator.raise_error()
             raise engine.failure("run", mark, "it gives no reason")
+        if self._unsaved:
+            self._unsaved = False
+            engine.keep_kernels()
 
     def _fetch_allocated(self) -> None:
         """The outputs whose shapes are known only now."""
@@ -323,58 +317,10 @@ class TensorRtSession:
         self._results = MappingProxyType({**self._results, **collected})
 
     def _open(self) -> Engine:
-        if self._engine is None:
-            raise BackendError("the session is closed; open the model again")
-        return self._engine
+        return require_open(self._engine)
 
     @staticmethod
     def _use_device(engine: Engine) -> None:
         """CUDA's current device is each thread's own."""
         if engine.cuda.current_device() != engine.device:
             engine.cuda.set_device(engine.device)
-
-
-def _new_context(engine: Engine) -> tuple[Any, Any]:
-    """A context, and the configuration that it was made with, which has to outlive it; None where there is none."""
-    mark = engine.log.mark()
-    with engine.lock:
-        config = None if engine.jit is None else engine.jit.new_config()
-        make = engine.loaded.create_execution_context
-        context = make() if config is None else make(runtime_config=config)
-    if context is None:
-        raise engine.failure("make a context of", mark, "it gives no reason; likely the GPU is out of memory")
-    return context, config
-
-
-@contextlib.contextmanager
-def _cuda_errors(engine: Engine, action: str, stream: Any = None) -> Iterator[None]:
-    """Turns CudaError into a BackendError that names the engine. After any error what is on the stream is waited for: it
-    may still write to memory that the caller gives back."""
-    mark = engine.log.mark()
-    try:
-        yield
-    except BaseException as error:
-        if stream is not None:
-            with contextlib.suppress(RuntimeError):
-                stream.synchronize()
-        if isinstance(error, engine.cuda.CudaError):
-            raise engine.failure(action, mark, str(error)) from error
-        raise
-
-
-def _check_ranges(engine: Engine, name: str, shape: tuple[int, ...]) -> None:
-    """Raises InputError for a shape that no profile has."""
-    ranges = [one[name] for one in engine.ranges]
-    if any(_lies_in(shape, one) for one in ranges):
-        return
-    accepted = " or ".join(
-        "x".join(str(a) if a == b else f"{a}-{b}" for a, b in zip(*one, strict=True)) for one in ranges
-    )
-    raise InputError(
-        f"{engine.name} was built for input {name!r} of {accepted}, got {'x'.join(map(str, shape))}; build it with a "
-        f"--profile {name}=LEAST:BEST:GREATEST that has this shape"
-    )
-
-
-def _lies_in(shape: Sequence[int], range_: tuple[Sequence[int], Sequence[int]]) -> bool:
-    return all(low <= side <= high for side, low, high in zip(shape, *range_, strict=True))

@@ -5,7 +5,9 @@ One path for TensorRT 10 and 11 and for TensorRT-RTX: tensors are told by name o
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from os import PathLike
 from types import ModuleType
@@ -20,6 +22,7 @@ from edgevision.backends.source import import_runtime, read_source
 from edgevision.backends.trt_install import mend_tensorrt
 from edgevision.backends.trt_jit_cache import JitCache, open_jit_cache
 from edgevision.backends.trt_log import TrtLog, logger_for
+from edgevision.backends.trt_profiles import Profile, read_profiles
 from edgevision.backends.trt_words import describe_runtime_failure
 from edgevision.errors import BackendError, InputError, MissingDependencyError, ModelFileError
 from edgevision.spec import read_engine_header
@@ -53,9 +56,8 @@ _DIAGNOSTICS = {
 class Engine:
     """An engine that sessions make contexts of.
 
-    ranges: for each profile, for each input, its least and its greatest shape.
-    jit:    the kernels compiled for it, where the runtime keeps them (TensorRT-RTX).
-    lock:   held while a context is made or a graph is recorded: TensorRT allows one at a time.
+    jit:  the kernels compiled for it, where the runtime keeps them (TensorRT-RTX).
+    lock: held while a context is made: TensorRT allows one at a time.
     """
 
     trt: ModuleType
@@ -68,7 +70,7 @@ class Engine:
     inputs: tuple[TensorInfo, ...]
     outputs: tuple[TensorInfo, ...]
     host_outputs: frozenset[str]
-    ranges: tuple[dict[str, tuple[tuple[int, ...], tuple[int, ...]]], ...]
+    profiles: tuple[Profile, ...]
     options: TensorRtOptions
     mapped: bool
     owner: Any
@@ -84,6 +86,34 @@ class Engine:
         """The error that says what TensorRT said since the mark."""
         said = describe_runtime_failure(self.log.errors_since(mark), otherwise)
         return BackendError(f"{self.runtime} could not {action} {self.name}: {said}")
+
+    def new_context(self) -> tuple[Any, Any]:
+        """A context, and the configuration that it was made with, which has to outlive it; None where there is none."""
+        mark = self.log.mark()
+        with self.lock:
+            config = None if self.jit is None else self.jit.new_config()
+            make = self.loaded.create_execution_context
+            context = make() if config is None else make(runtime_config=config)
+        if context is None:
+            raise self.failure(
+                "make a context of", mark, "it gives no reason; likely the GPU is out of memory"
+            )
+        return context, config
+
+    @contextlib.contextmanager
+    def cuda_errors(self, action: str, stream: Any = None) -> Iterator[None]:
+        """Turns CudaError into a BackendError that names the engine. After any error what is on the stream is waited for:
+        it may still write to memory that the caller gives back."""
+        mark = self.log.mark()
+        try:
+            yield
+        except BaseException as error:
+            if stream is not None:
+                with contextlib.suppress(RuntimeError):
+                    stream.synchronize()
+            if isinstance(error, self.cuda.CudaError):
+                raise self.failure(action, mark, str(error)) from error
+            raise
 
 
 def import_tensorrt(module: str) -> ModuleType:
@@ -164,7 +194,7 @@ def open_engine(
         inputs,
         outputs,
         host_outputs,
-        _read_ranges(loaded, inputs),
+        read_profiles(loaded, inputs),
         options,
         mapped,
         runtime,  # an engine may not outlive it
@@ -243,23 +273,6 @@ def _describe_tensors(
         shape = tuple(None if side < 0 else int(side) for side in loaded.get_tensor_shape(tensor))
         (inputs if is_input else outputs).append(TensorInfo(tensor, shape, _DTYPES[kind]))
     return tuple(inputs), tuple(outputs), frozenset(host)
-
-
-def _read_ranges(
-    loaded: Any, inputs: tuple[TensorInfo, ...]
-) -> tuple[dict[str, tuple[tuple[int, ...], tuple[int, ...]]], ...]:
-    profiles = []
-    for index in range(max(1, loaded.num_optimization_profiles)):
-        ranges = {}
-        for info in inputs:
-            fixed = tuple(side for side in info.shape if side is not None)
-            least, most = fixed, fixed
-            if len(fixed) < len(info.shape):
-                low, _, high = loaded.get_tensor_profile_shape(info.name, index)
-                least, most = tuple(low), tuple(high)
-            ranges[info.name] = (least, most)
-        profiles.append(ranges)
-    return tuple(profiles)
 
 
 def _driver_note(said: str) -> str:

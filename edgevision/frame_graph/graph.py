@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections.abc import Sequence
 from typing import Any, cast
@@ -135,7 +136,9 @@ class FrameGraph:
         """Gives back everything but the session; batches on their way are waited for and dropped."""
         for slot, pending in zip(self._slots, self._pending, strict=True):
             if pending is not None and not pending.is_taken:
-                slot.wait()
+                # Of one that failed there is nothing to wait for, and all the more to give back.
+                with contextlib.suppress(BackendError):
+                    slot.wait()
             slot.close()
         for session in self._clones:
             session.close()

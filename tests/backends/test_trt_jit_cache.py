@@ -102,6 +102,16 @@ def test_kernels_are_kept_after_the_first_run_and_when_the_session_is_closed(
     assert machine.compiled_by((2, 3), (5, 3), (7, 3)) == []
 
 
+def test_a_network_put_on_the_stream_for_others_keeps_its_kernels_too(
+    machine: RtxMachine, folder: Path
+) -> None:
+    session = machine.start()
+    session.input_buffer("x", (2, 3))[:] = ONES
+    session.enqueue()
+    assert len(jit_files(folder)) == 1
+    session.stream.synchronize()
+
+
 def test_clones_share_the_kernels(machine: RtxMachine) -> None:
     session = machine.start()
     session.run({"x": ONES})

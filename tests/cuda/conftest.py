@@ -5,16 +5,13 @@ from __future__ import annotations
 from types import ModuleType
 
 import pytest
-from cuda_modules import build_emulated, cannot_build
+from cuda_modules import emulated_or_skip
 
 
 @pytest.fixture(scope="session")
 def emulated_cuda() -> ModuleType:
     """edgevision._cuda compiled as C++: everything but the GPU itself."""
-    reason = cannot_build()
-    if reason is not None:
-        pytest.skip(reason)
-    return build_emulated()
+    return emulated_or_skip()
 
 
 @pytest.fixture(params=["emulated", pytest.param("device", marks=pytest.mark.gpu)])

@@ -7,8 +7,11 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
+
+import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 BUILDS = ROOT / "build"
@@ -55,9 +58,18 @@ def load(path: Path) -> ModuleType:
     return sys.modules[name]
 
 
+@lru_cache(maxsize=1)
 def build_emulated() -> ModuleType:
     """edgevision._cuda on the processor: the same sources, compiled as C++."""
     return load(build("cuda-emulated", "_cuda_emulated", "-DEDGEVISION_CUDA=EMULATED"))
+
+
+def emulated_or_skip() -> ModuleType:
+    """The same; skips the test where it cannot be built."""
+    reason = cannot_build()
+    if reason is not None:
+        pytest.skip(reason)
+    return build_emulated()
 
 
 def _run(*command: str) -> None:

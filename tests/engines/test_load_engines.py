@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cuda_modules import build_emulated, cannot_build
+from cuda_modules import emulated_or_skip
 from engine_networks import FLOAT, network, node
 from fake_cuda import FakeCuda
 from late_cuda import LateCuda
@@ -72,10 +72,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
 @pytest.fixture
 def machine_with_kernels(machine: Machine) -> Machine:
     """The same, on which models prepare frames and decode results, too."""
-    reason = cannot_build()
-    if reason is not None:
-        pytest.skip(reason)
-    machine.cuda = machine.trt.cuda = LateCuda(build_emulated())
+    machine.cuda = machine.trt.cuda = LateCuda(emulated_or_skip())
     return machine
 
 

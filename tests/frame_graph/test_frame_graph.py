@@ -9,13 +9,12 @@ import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 from comparing import assert_same, frames
-from cuda_modules import build_emulated, cannot_build
+from cuda_modules import emulated_or_skip
 from frame_networks import FAMILIES, data_dependent, family, head, label_maps, rows, spec
 from late_cuda import LateCuda
 from test_model import classifier
@@ -28,20 +27,10 @@ from edgevision.backends.tensorrt import open_tensorrt
 from edgevision.errors import BackendError, EdgeVisionWarning
 
 
-@pytest.fixture(scope="module")
-def emulated() -> ModuleType:
-    reason = cannot_build()
-    if reason is not None:
-        pytest.skip(reason)
-    return build_emulated()
-
-
 @pytest.fixture(params=[False, True], ids=["discrete", "Jetson"])
-def machine(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, emulated: ModuleType
-) -> Machine:
+def machine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
     made = Machine(monkeypatch, tmp_path, "10.3.0", integrated=request.param)
-    made.cuda = made.trt.cuda = LateCuda(emulated, integrated=request.param)
+    made.cuda = made.trt.cuda = LateCuda(emulated_or_skip(), integrated=request.param)
     return made
 
 
@@ -213,6 +202,18 @@ def test_closing_waits_for_what_is_on_its_way(machine: Machine, open_model: Open
             submission.result()
     with pytest.raises(BackendError, match="closed"):
         model(frames(1)[0])
+
+
+def test_closing_gives_everything_back_where_the_gpu_has_failed(machine: Machine, open_model: Open) -> None:
+    model = open_model(*family("yolo"))
+    ahead = [model.submit(frame) for frame in frames(2)]
+    machine.cuda.fail = "synchronize"
+    model.close()
+    machine.cuda.fail = ""
+    with pytest.raises(BackendError, match="closed"):
+        model(frames(1)[0])
+    with pytest.raises(BackendError, match="closed"):
+        ahead[0].result()
 
 
 # Batches

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 import pytest
 from comparing import assert_same, frames
-from cuda_modules import build_emulated, cannot_build
+from cuda_modules import emulated_or_skip
 from frame_networks import data_dependent, family
 from late_cuda import LateCuda
 from test_ort_gpu import Machine
@@ -18,17 +17,9 @@ from edgevision.backends.options import OnnxRuntimeOptions
 from edgevision.errors import BackendError, EdgeVisionWarning, InputError
 
 
-@pytest.fixture(scope="module")
-def emulated() -> ModuleType:
-    reason = cannot_build()
-    if reason is not None:
-        pytest.skip(reason)
-    return build_emulated()
-
-
 @pytest.fixture(params=[False, True], ids=["discrete", "shared memory"])
-def machine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, emulated: ModuleType) -> Machine:
-    return Machine(monkeypatch, LateCuda(emulated, integrated=request.param))
+def machine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    return Machine(monkeypatch, LateCuda(emulated_or_skip(), integrated=request.param))
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ class Results {
 
     static std::size_t lay_out(const BoxFinderRule& rule, std::size_t batch, void* memory,
                                DetectionArrays* arrays) {
-        const std::size_t rows = batch * static_cast<std::size_t>(rule.max_detections);
+        const std::size_t rows = batch * static_cast<std::size_t>(rule.nms.max_detections);
         Arena arena(memory);
         DetectionArrays pieces{};
         pieces.counts = arena.take<std::int32_t>(batch);
@@ -85,10 +85,8 @@ struct Options {
     bool multi_label;
     float confidence;
     std::int32_t top_k;
-    bool suppress, class_agnostic, greedy;
-    double iou;
-    float class_offset;
-    std::int32_t max_candidates, max_detections;
+    bool suppress;
+    SuppressRule nms;
 };
 
 AnchorGrid make_grid(const std::vector<std::int32_t>& strides, std::int32_t height, std::int32_t width,
@@ -120,11 +118,11 @@ BoxFinderRule make_rule(const Options& options, const TensorBatch& scores) {
         find_name(options.coding, codings, "coding must be 'center', 'corners', 'rotated' or 'grid'"));
     require(options.objectness >= 0 && options.objectness <= 2, "objectness must be 0, 1 or 2");
     require(options.confidence >= 0.0F && options.confidence <= 1.0F, "confidence must be 0 to 1");
-    require(options.iou >= 0.0 && options.iou <= 1.0, "iou must be 0 to 1");
-    require(options.class_offset >= 0.0F, "class_offset must be at least 0");
-    require(options.max_candidates >= 1 && options.max_candidates <= kMaxCandidates,
+    require(options.nms.iou >= 0.0 && options.nms.iou <= 1.0, "iou must be 0 to 1");
+    require(options.nms.class_offset >= 0.0F, "class_offset must be at least 0");
+    require(options.nms.max_candidates >= 1 && options.nms.max_candidates <= kMaxCandidates,
             "max_candidates must be 1 to 8192");
-    require(options.max_detections >= 1 && options.max_detections <= 100000,
+    require(options.nms.max_detections >= 1 && options.nms.max_detections <= 100000,
             "max_detections must be 1 to 100000");
     const bool separate = rule.scan == BoxScan::softmax || rule.scan == BoxScan::sigmoid;
     const bool rotated = rule.boxes.coding == BoxCoding::rotated;
@@ -155,12 +153,7 @@ BoxFinderRule make_rule(const Options& options, const TensorBatch& scores) {
     rule.top_k = static_cast<std::int32_t>(
         std::min<std::int64_t>(std::max(options.top_k, 1), scores.rows * scores.channels));
     rule.suppress = options.suppress;
-    rule.class_agnostic = options.class_agnostic;
-    rule.greedy = options.greedy;
-    rule.iou = options.iou;
-    rule.class_offset = options.class_offset;
-    rule.max_candidates = options.max_candidates;
-    rule.max_detections = options.max_detections;
+    rule.nms = options.nms;
     return rule;
 }
 
@@ -196,7 +189,7 @@ class BoxFinder {
     }
 
     std::size_t batch() const { return batch_; }
-    std::size_t rows() const { return static_cast<std::size_t>(rule_.max_detections); }
+    std::size_t rows() const { return static_cast<std::size_t>(rule_.nms.max_detections); }
     std::size_t columns() const { return rule_.boxes.coding == BoxCoding::rotated ? 5 : 4; }
     std::size_t extras() const { return static_cast<std::size_t>(rule_.boxes.num_extra); }
     const DetectionArrays& on_host() const { return results_.on_host; }
@@ -222,8 +215,15 @@ void make_finder(BoxFinder* self, std::int64_t batch, std::int64_t rows, std::in
     require(batch >= 1 && batch <= 65535, "batch out of range");
     BoxTensors tensors{contiguous(rows, channels, rows_first), {}};
     BoxFinderRule rule =
-        make_rule({scan, coding, num_classes, objectness, multi_label, confidence, top_k, suppress,
-                   class_agnostic, greedy, iou, class_offset, max_candidates, max_detections},
+        make_rule({scan,
+                   coding,
+                   num_classes,
+                   objectness,
+                   multi_label,
+                   confidence,
+                   top_k,
+                   suppress,
+                   {class_agnostic, greedy, iou, class_offset, max_candidates, max_detections}},
                   tensors.scores);
     const bool separate = rule.scan == BoxScan::softmax || rule.scan == BoxScan::sigmoid;
     require(separate || channels >= (rule.scan == BoxScan::rows ? 6 : 5), "the output has too few channels");

@@ -15,8 +15,8 @@ class BoxSuppressor {
                   float class_offset, bool greedy, std::int64_t max_candidates, std::int64_t max_detections)
         : batch_(checked(batch, 65535, "batch must be 1 to 65535")),
           capacity_(checked(capacity, std::int64_t{1} << 30, "capacity must be 1 to 1073741824")),
-          rule_{rotated,
-                class_agnostic,
+          rotated_(rotated),
+          rule_{class_agnostic,
                 greedy,
                 iou,
                 class_offset,
@@ -26,7 +26,9 @@ class BoxSuppressor {
 
     void suppress(std::uint64_t boxes, std::uint64_t scores, std::uint64_t class_ids, std::uint64_t counts,
                   std::uint64_t kept, std::uint64_t num_kept, const StreamObject& stream) {
-        const BoxArrays arrays{capacity_, static_cast<const float*>(as_pointer(boxes)),
+        const BoxArrays arrays{capacity_,
+                               rotated_,
+                               static_cast<const float*>(as_pointer(boxes)),
                                static_cast<const float*>(as_pointer(scores)),
                                static_cast<const std::int32_t*>(as_pointer(class_ids)),
                                static_cast<const std::int32_t*>(as_pointer(counts))};
@@ -37,6 +39,7 @@ class BoxSuppressor {
   private:
     int batch_;
     std::int64_t capacity_;
+    bool rotated_;
     SuppressRule rule_;
     DeviceMemory workspace_;
 
@@ -50,7 +53,7 @@ class BoxSuppressor {
         require(rule_.class_offset >= 0.0F && rule_.class_offset <= 1e6F, "class_offset must be 0 to 1e6");
         rule_.max_candidates =
             static_cast<std::int32_t>(std::min<std::int64_t>(rule_.max_candidates, capacity_));
-        return nms_workspace_size(rule_, capacity_, batch_);
+        return nms_workspace_size(rule_, rotated_, capacity_, batch_);
     }
 };
 

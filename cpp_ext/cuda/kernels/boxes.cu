@@ -80,7 +80,7 @@ struct WriteDetections {
         const int i = block.x * kThreads + block.thread;
         const int row = i / elements;
         if (row >= out.counts[image]) return;
-        const std::int64_t to = static_cast<std::int64_t>(image) * rule.max_detections + row;
+        const std::int64_t to = static_cast<std::int64_t>(image) * rule.nms.max_detections + row;
         const int rank = kept == nullptr ? row : kept[to];
         const std::int64_t from = static_cast<std::int64_t>(image) * candidates.pitch + rank;
         if (i % elements > 0) {
@@ -121,7 +121,7 @@ template <class T>
 void write(const BoxFinderRule& rule, const BoxTensors& tensors, int batch, const ImageMap* maps,
            const BoxWorkspace& workspace, const DetectionArrays& out, Stream stream) {
     using Body = WriteDetections<T>;
-    const std::int64_t elements = std::int64_t{rule.max_detections} * (1 + rule.boxes.num_extra);
+    const std::int64_t elements = std::int64_t{rule.nms.max_detections} * (1 + rule.boxes.num_extra);
     launch(
         Body{rule, tensors.boxes, workspace.candidates, rule.suppress ? workspace.kept : nullptr, maps, out},
         {static_cast<unsigned>(ceil_div(elements, Body::kThreads)), static_cast<unsigned>(batch), 1}, stream,
@@ -136,7 +136,7 @@ BoxWorkspace::BoxWorkspace(const BoxFinderRule& rule, const BoxTensors& tensors,
     if (rule.scan == BoxScan::sigmoid) capacity *= tensors.scores.channels;
     const auto images = static_cast<std::size_t>(batch);
     const bool from_logits = rule.scan == BoxScan::sigmoid;
-    candidates.pitch = rule.suppress ? rule.max_candidates : rule.max_detections;
+    candidates.pitch = rule.suppress ? rule.nms.max_candidates : rule.nms.max_detections;
     const std::size_t all = images * static_cast<std::size_t>(candidates.pitch);
     words = ceil_div(candidates.pitch, 64);
     Arena arena(memory);
@@ -153,7 +153,7 @@ BoxWorkspace::BoxWorkspace(const BoxFinderRule& rule, const BoxTensors& tensors,
     candidates.anchors = arena.take<std::int32_t>(all);
     const bool rotated = rule.suppress && rule.boxes.coding == BoxCoding::rotated;
     overlaps = arena.take<std::uint64_t>(rule.suppress ? all * static_cast<std::size_t>(words) : 0);
-    kept = arena.take<std::int32_t>(images * static_cast<std::size_t>(rule.max_detections));
+    kept = arena.take<std::int32_t>(images * static_cast<std::size_t>(rule.nms.max_detections));
     gaussians = arena.take<Gaussian>(rotated ? all : 0);
     used = arena.used();
 }

@@ -169,7 +169,7 @@ struct Suppress {
 template <class Test>
 void find_overlaps(const Test& test, const BoxFinderRule& rule, int batch, const BoxWorkspace& workspace,
                    Stream stream) {
-    const bool by_class = !rule.class_agnostic && !(rule.class_offset > 0.0F);
+    const bool by_class = !rule.nms.class_agnostic && !(rule.nms.class_offset > 0.0F);
     const auto words = static_cast<unsigned>(workspace.words);
     launch(FindOverlaps<Test>{test, by_class, workspace.candidates, workspace.gaussians, workspace.words,
                               workspace.overlaps},
@@ -181,18 +181,19 @@ void find_overlaps(const Test& test, const BoxFinderRule& rule, int batch, const
 void launch_suppress(const BoxFinderRule& rule, int batch, const BoxWorkspace& workspace,
                      std::int32_t* counts, Stream stream) {
     const auto images = static_cast<unsigned>(batch);
-    const float class_offset = rule.class_agnostic ? 0.0F : rule.class_offset;
+    const float class_offset = rule.nms.class_agnostic ? 0.0F : rule.nms.class_offset;
     if (rule.boxes.coding == BoxCoding::rotated) {
         launch(
             MakeGaussians{workspace.candidates, class_offset, workspace.gaussians},
             {static_cast<unsigned>(ceil_div(workspace.candidates.pitch, MakeGaussians::kThreads)), images, 1},
             stream, "make_gaussians");
-        find_overlaps(GaussianTest{rule.iou, farthest_center(rule.iou)}, rule, batch, workspace, stream);
+        find_overlaps(GaussianTest{rule.nms.iou, farthest_center(rule.nms.iou)}, rule, batch, workspace,
+                      stream);
     } else {
-        find_overlaps(BoxTest{float_below(rule.iou), class_offset}, rule, batch, workspace, stream);
+        find_overlaps(BoxTest{float_below(rule.nms.iou), class_offset}, rule, batch, workspace, stream);
     }
-    launch(Suppress{workspace.candidates, rule.greedy || rule.boxes.coding != BoxCoding::rotated,
-                    workspace.words, workspace.overlaps, rule.max_detections, workspace.kept, counts},
+    launch(Suppress{workspace.candidates, rule.nms.greedy || rule.boxes.coding != BoxCoding::rotated,
+                    workspace.words, workspace.overlaps, rule.nms.max_detections, workspace.kept, counts},
            {images, 1, 1}, stream, "suppress");
 }
 

@@ -77,17 +77,12 @@ struct WriteKept {
     }
 };
 
-BoxFinderRule finder_rule(const SuppressRule& rule) {
+BoxFinderRule finder_rule(const SuppressRule& rule, bool rotated) {
     BoxFinderRule same{};
     same.scan = BoxScan::rows;
-    same.boxes.coding = rule.rotated ? BoxCoding::rotated : BoxCoding::corners;
+    same.boxes.coding = rotated ? BoxCoding::rotated : BoxCoding::corners;
     same.suppress = true;
-    same.class_agnostic = rule.class_agnostic;
-    same.greedy = rule.greedy;
-    same.iou = rule.iou;
-    same.class_offset = rule.class_offset;
-    same.max_candidates = rule.max_candidates;
-    same.max_detections = rule.max_detections;
+    same.nms = rule;
     return same;
 }
 
@@ -103,18 +98,18 @@ GridSize grid_of(std::int64_t count, int threads, int batch) {
 
 }  // namespace
 
-std::size_t nms_workspace_size(const SuppressRule& rule, std::int64_t capacity, int batch) {
-    return BoxWorkspace(finder_rule(rule), tensors_of(capacity), batch, nullptr).used;
+std::size_t nms_workspace_size(const SuppressRule& rule, bool rotated, std::int64_t capacity, int batch) {
+    return BoxWorkspace(finder_rule(rule, rotated), tensors_of(capacity), batch, nullptr).used;
 }
 
 void launch_nms(const SuppressRule& rule, const BoxArrays& arrays, int batch, void* memory,
                 std::int32_t* kept, std::int32_t* num_kept, Stream stream) {
     if (batch == 0 || arrays.capacity == 0) return;
-    BoxFinderRule same = finder_rule(rule);
-    same.class_agnostic = same.class_agnostic || arrays.class_ids == nullptr;
+    BoxFinderRule same = finder_rule(rule, arrays.rotated);
+    same.nms.class_agnostic = rule.class_agnostic || arrays.class_ids == nullptr;
     const BoxWorkspace workspace(same, tensors_of(arrays.capacity), batch, memory);
     const Candidates& candidates = workspace.candidates;
-    const int columns = rule.rotated ? 5 : 4;
+    const int columns = arrays.rotated ? 5 : 4;
     fill_async(workspace.hit_counts, 0, static_cast<std::size_t>(batch) * sizeof(std::int32_t), stream);
     launch(CollectBoxes{arrays, columns, workspace.hit_counts, workspace.hits},
            grid_of(arrays.capacity, CollectBoxes::kThreads, batch), stream, "collect_boxes");

@@ -120,12 +120,12 @@ struct Case {
 
     void set_limits(Random& random, bool distinct) {
         rule.suppress = !distinct;
-        rule.class_agnostic = random.flip();
-        rule.class_offset = random.between(0, 2) == 0 ? 7680.0F : 0.0F;
-        rule.greedy = random.flip();
-        rule.iou = random.between(0, 10) / 10.0;
-        rule.max_candidates = random.flip() ? 320 : random.between(1, 100);
-        rule.max_detections = random.flip() ? 300 : random.between(1, 20);
+        rule.nms.class_agnostic = random.flip();
+        rule.nms.class_offset = random.between(0, 2) == 0 ? 7680.0F : 0.0F;
+        rule.nms.greedy = random.flip();
+        rule.nms.iou = random.between(0, 10) / 10.0;
+        rule.nms.max_candidates = random.flip() ? 320 : random.between(1, 100);
+        rule.nms.max_detections = random.flip() ? 300 : random.between(1, 20);
     }
 
     TensorBatch make_tensor(Random& random, int rows, int channels, bool with_boxes, std::vector<T>* memory) {
@@ -218,7 +218,7 @@ struct Case {
     std::vector<std::int64_t> choose(const std::vector<float>& found_boxes,
                                      const std::vector<float>& found_scores,
                                      const std::vector<std::int64_t>& ids, std::size_t count) const {
-        const auto most = static_cast<std::size_t>(rule.max_detections);
+        const auto most = static_cast<std::size_t>(rule.nms.max_detections);
         std::vector<std::int64_t> order(count);
         if (!rule.suppress) {
             std::iota(order.begin(), order.end(), 0);
@@ -230,13 +230,13 @@ struct Case {
         }
         const ev::NmsJob job{found_boxes.data(),
                              found_scores.data(),
-                             rule.class_agnostic ? nullptr : ids.data(),
+                             rule.nms.class_agnostic ? nullptr : ids.data(),
                              count,
-                             rule.iou,
+                             rule.nms.iou,
                              most,
-                             static_cast<std::size_t>(rule.max_candidates),
-                             rule.class_offset,
-                             rule.greedy};
+                             static_cast<std::size_t>(rule.nms.max_candidates),
+                             rule.nms.class_offset,
+                             rule.nms.greedy};
         std::vector<std::byte> scratch(ev::kernels().nms_scratch_size(count, most) + 64);
         auto* aligned =
             reinterpret_cast<std::byte*>((reinterpret_cast<std::uintptr_t>(scratch.data()) + 63) / 64 * 64);
@@ -254,7 +254,7 @@ bool same_bits(const std::vector<float>& expected, const float* got) {
 template <class T>
 void check_case(Random& random, BoxScan scan, int kind) {
     const Case<T> made(random, scan, kind);
-    const auto rows = static_cast<std::size_t>(made.batch * made.rule.max_detections);
+    const auto rows = static_cast<std::size_t>(made.batch * made.rule.nms.max_detections);
     const auto extras = static_cast<std::size_t>(made.rule.boxes.num_extra);
     const auto width = static_cast<std::size_t>(made.columns);
     std::vector<std::int32_t> counts(static_cast<std::size_t>(made.batch), -1);
@@ -269,7 +269,7 @@ void check_case(Random& random, BoxScan scan, int kind) {
         {counts.data(), boxes.data(), scores.data(), class_ids.data(), extra.data(), hits.data()}, nullptr);
     for (int image = 0; image < made.batch; ++image) {
         const Found expected = made.on_the_cpu(image);
-        const auto first = static_cast<std::size_t>(image * made.rule.max_detections);
+        const auto first = static_cast<std::size_t>(image * made.rule.nms.max_detections);
         const auto count = expected.scores.size();
         CHECK(counts[static_cast<std::size_t>(image)] == static_cast<std::int32_t>(count));
         CHECK(hits[static_cast<std::size_t>(image)] == expected.hits);

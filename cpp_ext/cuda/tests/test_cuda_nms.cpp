@@ -43,7 +43,7 @@ Image make_image(std::size_t count, std::size_t columns, unsigned seed) {
     return image;
 }
 
-std::vector<std::int64_t> expect(const Image& image, const ev::cuda::SuppressRule& rule) {
+std::vector<std::int64_t> expect(const Image& image, const ev::cuda::SuppressRule& rule, bool rotated) {
     const ev::NmsJob job{image.boxes.data(),
                          image.scores.data(),
                          rule.class_agnostic ? nullptr : image.class_ids.data(),
@@ -57,14 +57,14 @@ std::vector<std::int64_t> expect(const Image& image, const ev::cuda::SuppressRul
     auto address = reinterpret_cast<std::uintptr_t>(scratch.data());
     auto* aligned = scratch.data() + (64 - address % 64) % 64;
     std::vector<std::int64_t> kept(image.scores.size());
-    const auto& kernel = rule.rotated ? ev::kernels().nms_rotated : ev::kernels().nms;
+    const auto& kernel = rotated ? ev::kernels().nms_rotated : ev::kernels().nms;
     kept.resize(static_cast<std::size_t>(kernel(job, aligned, kept.data())));
     return kept;
 }
 
-void check(const std::vector<std::size_t>& counts, const ev::cuda::SuppressRule& rule) {
+void check(const std::vector<std::size_t>& counts, bool rotated, const ev::cuda::SuppressRule& rule) {
     constexpr std::size_t capacity = 300;
-    const std::size_t columns = rule.rotated ? 5 : 4;
+    const std::size_t columns = rotated ? 5 : 4;
     const std::size_t batch = counts.size();
     std::vector<float> boxes(batch * capacity * columns, 1.0F);
     std::vector<float> scores(batch * capacity, 2.0F);
@@ -86,12 +86,13 @@ void check(const std::vector<std::size_t>& counts, const ev::cuda::SuppressRule&
     std::vector<std::int32_t> kept(batch * most, -7);
     std::vector<std::int32_t> found(batch, -7);
     const auto images_i = static_cast<int>(batch);
-    void* workspace = ev::cuda::allocate(ev::cuda::nms_workspace_size(rule, capacity, images_i));
-    ev::cuda::launch_nms(rule, {capacity, boxes.data(), scores.data(), class_ids.data(), sizes.data()},
+    void* workspace = ev::cuda::allocate(ev::cuda::nms_workspace_size(rule, rotated, capacity, images_i));
+    ev::cuda::launch_nms(rule,
+                         {capacity, rotated, boxes.data(), scores.data(), class_ids.data(), sizes.data()},
                          images_i, workspace, kept.data(), found.data(), nullptr);
     ev::cuda::release(workspace);
     for (std::size_t i = 0; i < batch; ++i) {
-        const std::vector<std::int64_t> expected = expect(images[i], rule);
+        const std::vector<std::int64_t> expected = expect(images[i], rule, rotated);
         CHECK(expected.size() == static_cast<std::size_t>(found[i]));
         for (std::size_t j = 0; j < most; ++j) {
             CHECK(kept[i * most + j] == (j < expected.size() ? expected[j] : -1));
@@ -102,9 +103,9 @@ void check(const std::vector<std::size_t>& counts, const ev::cuda::SuppressRule&
 }  // namespace
 
 void run() {
-    check({300, 0, 65}, {false, false, true, 0.5, 0.0F, 300, 300});
-    check({300, 17}, {false, true, true, 0.3, 0.0F, 128, 40});
-    check({200, 300}, {false, false, true, 0.45, 7680.0F, 300, 100});
-    check({300, 64}, {true, false, true, 0.3, 0.0F, 300, 300});
-    check({300, 129}, {true, false, false, 0.2, 100.0F, 200, 50});
+    check({300, 0, 65}, false, {false, true, 0.5, 0.0F, 300, 300});
+    check({300, 17}, false, {true, true, 0.3, 0.0F, 128, 40});
+    check({200, 300}, false, {false, true, 0.45, 7680.0F, 300, 100});
+    check({300, 64}, true, {false, true, 0.3, 0.0F, 300, 300});
+    check({300, 129}, true, {false, false, 0.2, 100.0F, 200, 50});
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace ev {
 
@@ -30,5 +31,10 @@ void for_each_part(int parts, Run&& run) {
 /// Into how many parts a call is best cut that works on `work` units: one for each thread, but no part of
 /// fewer than `least` units.
 int count_parts(std::size_t work, std::size_t least);
+
+/// Where part `part` of `parts` begins in `count` units; of `parts` itself, where the last one ends.
+inline std::int64_t part_begin(std::int64_t count, int part, int parts) {
+    return count * part / parts;
+}
 
 }  // namespace ev

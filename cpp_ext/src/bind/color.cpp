@@ -53,7 +53,7 @@ void convert(const Plane& y, const Plane& u, const Plane& v, const Pixels& out, 
     const int chroma_rows = job.frame.u.height;
     const int parts = std::min(chroma_rows, count_parts(y.shape(0) * y.shape(1), kLeastPixels));
     for_each_part(parts, [&](int part) {
-        const auto row = [&](int at) { return static_cast<int>(std::int64_t{chroma_rows} * at / parts); };
+        const auto row = [&](int at) { return static_cast<int>(part_begin(chroma_rows, at, parts)); };
         kernels().convert_yuv(part_of(job, row(part), row(part + 1)));
     });
 }

@@ -1,19 +1,15 @@
-#include <optional>
 #include <utility>
 
 #include "bind.h"
 #include "color_job.h"
 #include "image_job.h"
 #include "memory_checks.h"
+#include "release.h"
 
 using namespace nanobind::literals;
 
 namespace ev::bind {
 namespace {
-
-// Pixels of image and canvas together whose job keeps the interpreter: it takes some microseconds, and to
-// give the interpreter away and get it back takes 0.07.
-constexpr std::int64_t kShortPixels = std::int64_t{1} << 14;
 
 bool is(std::size_t extent, int expected) {
     return extent == static_cast<std::size_t>(expected);
@@ -44,9 +40,8 @@ class ImagePlan {
         job_.image.channels = image_channels;
         job_.out.height = image_side(canvas_height, "canvas height out of range");
         job_.out.width = image_side(canvas_width, "canvas width out of range");
-        is_short_ = std::int64_t{job_.image.height} * job_.image.width +
-                        std::int64_t{job_.out.height} * job_.out.width <=
-                    kShortPixels;
+        pixels_ = static_cast<std::size_t>(std::int64_t{job_.image.height} * job_.image.width +
+                                           std::int64_t{job_.out.height} * job_.out.width);
     }
 
     /// False, with nothing written, unless these are arrays as the plan has them, apart in memory.
@@ -56,8 +51,7 @@ class ImagePlan {
         ImageJob job = job_;
         if (!take(image_object, &image) || !take(out_object, &out)) return false;
         if (!set_image(image, &job.image) || !set_out(out, &job.out) || !are_apart(out, image)) return false;
-        std::optional<nb::gil_scoped_release> release;
-        if (!is_short_) release.emplace();
+        const ReleaseIfLong released(pixels_);
         run_job(job);
         return true;
     }
@@ -83,7 +77,7 @@ class ImagePlan {
   private:
     Table table_, pad_;
     bool nhwc_;
-    bool is_short_ = false;
+    std::size_t pixels_ = 0;  // of image and canvas
     nb::object array_type_ = nb::module_::import_("numpy").attr("ndarray");
     ImageJob job_;  // all but the arrays' addresses and strides
 

@@ -99,7 +99,7 @@ inline void run_job(const ImageJob& job) {
     constexpr std::size_t least_pixels = std::size_t{1} << 16;
     const auto pixels = static_cast<std::size_t>(job.out.height) * static_cast<std::size_t>(job.out.width);
     const int parts = std::min(job.out.height, count_parts(pixels, least_pixels));
-    const auto row = [&](int at) { return static_cast<int>(std::int64_t{job.out.height} * at / parts); };
+    const auto row = [&](int at) { return static_cast<int>(part_begin(job.out.height, at, parts)); };
     const auto part = [&](int at) { return part_of(job, row(at), row(at + 1)); };
     const Kernels& table = kernels();  // one choice for all of the call
     std::size_t size = 0;

@@ -48,8 +48,8 @@ void upsample(const LogitsView<T>& logits, const Roi& roi, const WriteArray& out
     const std::size_t size = kernels().upsample_scratch_size(logits, labels);
     std::byte* scratch = mask_scratch.reserve(static_cast<std::size_t>(parts) * size);
     for_each_part(parts, [&](int part) {
-        const auto row = [&](int index) {
-            return static_cast<std::int32_t>(std::int64_t{labels.height} * index / parts);
+        const auto row = [&](int at) {
+            return static_cast<std::int32_t>(part_begin(labels.height, at, parts));
         };
         kernels().upsample_argmax(logits, roi, labels, row(part), row(part + 1),
                                   scratch + static_cast<std::size_t>(part) * size);

@@ -2,11 +2,10 @@
 #pragma once
 
 #include <cmath>
-#include <cstddef>
-#include <optional>
 
 #include "arrays.h"
 #include "ev/masks.h"
+#include "release.h"
 
 namespace ev::bind {
 
@@ -24,20 +23,6 @@ inline Roi make_roi(double y, double x, double height, double width) {
             "roi must be finite, its height and width above 0");
     return {y, x, height, width};
 }
-
-/// Gives the interpreter away while it lives, unless a call has so few elements that it takes a few
-/// microseconds: to give it away and get it back takes 0.07.
-class ReleaseIfLong {
-  public:
-    explicit ReleaseIfLong(std::size_t elements) {
-        if (elements > kShort) release_.emplace();
-    }
-
-  private:
-    static constexpr std::size_t kShort = std::size_t{1} << 14;
-
-    std::optional<nb::gil_scoped_release> release_;
-};
 
 /// upsample_masks and assemble_masks, in masks_binary.cpp.
 void bind_binary_masks(nb::module_& module);

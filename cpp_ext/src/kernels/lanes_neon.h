@@ -3,7 +3,6 @@
 
 #include <arm_neon.h>
 
-#include <algorithm>
 #include <cstdint>
 
 #include "ev/arith.h"
@@ -60,13 +59,6 @@ EV_INLINE Floats load(const Half* from) {
 EV_INLINE Ints load(const std::int32_t* from) {
     return vld1q_s32(from);
 }
-template <class T>
-EV_INLINE Floats load_n_or(const T* from, std::int32_t n, float rest) {
-    float values[kFloatLanes];
-    std::fill_n(values, kFloatLanes, rest);
-    for (std::int32_t i = 0; i < n; ++i) values[i] = to_float(from[i]);
-    return load(values);
-}
 
 EV_INLINE void store(float* to, Floats values) {
     vst1q_f32(to, values.raw);
@@ -74,15 +66,6 @@ EV_INLINE void store(float* to, Floats values) {
 EV_INLINE void store(std::int32_t* to, Ints values) {
     vst1q_s32(to, values.raw);
 }
-EV_INLINE void store_n(float* to, std::int32_t n, Floats values) {
-    float lanes[kFloatLanes];
-    store(lanes, values);
-    std::copy_n(lanes, n, to);
-}
-EV_INLINE void stream(float* to, Floats values) {
-    store(to, values);
-}
-EV_INLINE void finish_streaming() {}
 
 EV_INLINE Floats min(Floats a, Floats b) {
     return vminq_f32(a.raw, b.raw);
@@ -138,3 +121,5 @@ EV_INLINE Floats table_lookup(Floats table, const std::int32_t* at) {
 
 }  // namespace EV_ISA
 }  // namespace ev
+
+#include "lanes_four.h"

@@ -3,7 +3,6 @@
 
 #include <emmintrin.h>
 
-#include <algorithm>
 #include <cstdint>
 
 #include "ev/arith.h"
@@ -60,13 +59,6 @@ EV_INLINE Floats load(const Half* from) {
 EV_INLINE Ints load(const std::int32_t* from) {
     return _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
 }
-template <class T>
-EV_INLINE Floats load_n_or(const T* from, std::int32_t n, float rest) {
-    float values[kFloatLanes];
-    std::fill_n(values, kFloatLanes, rest);
-    for (std::int32_t i = 0; i < n; ++i) values[i] = to_float(from[i]);
-    return load(values);
-}
 
 EV_INLINE void store(float* to, Floats values) {
     _mm_storeu_ps(to, values.raw);
@@ -74,15 +66,6 @@ EV_INLINE void store(float* to, Floats values) {
 EV_INLINE void store(std::int32_t* to, Ints values) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(to), values.raw);
 }
-EV_INLINE void store_n(float* to, std::int32_t n, Floats values) {
-    float lanes[kFloatLanes];
-    store(lanes, values);
-    std::copy_n(lanes, n, to);
-}
-EV_INLINE void stream(float* to, Floats values) {
-    store(to, values);
-}
-EV_INLINE void finish_streaming() {}
 
 EV_INLINE Floats min(Floats a, Floats b) {
     return _mm_min_ps(a.raw, b.raw);
@@ -141,3 +124,5 @@ EV_INLINE Ints table_lookup(Ints table, const std::int32_t* at) {
 
 }  // namespace EV_ISA
 }  // namespace ev
+
+#include "lanes_four.h"
