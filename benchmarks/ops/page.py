@@ -22,7 +22,7 @@ hand. Before a row is timed, every contender's result is compared with ours; the
 
 - All contenders run in turn, in another order each round, in one process: so the fastest peer is found, and the tables at
   the end show that. But each of them leaves the caches full of its own data to the next, so that a ratio would depend on
-  how many there are. Then ours and the fastest peer therefore alternate alone; p50, p90 and ratio are of this pair. A
+  how many there are. So ours and the fastest peer then alternate alone; p50, p90 and ratio are of this pair. A
   rival that the goal names, where it is another, has such a pair of its own.
 - Times are of one call, Python included. Ours writes into buffers that are there, as a model's input buffers are; so does
   a peer that can be given one.
