@@ -1,6 +1,6 @@
 """What a frame costs on a GPU beyond the network: the whole graph, the network alone, and the processor's kernels around it.
 
-    python benchmarks/gpu_frame.py MODEL [--backend NAME] [--size HEIGHT WIDTH] [--seconds S] [--json FILE]
+    python benchmarks/gpu_frame.py MODEL [--backend NAME] [--form NAME] [--tf32] [--size HEIGHT WIDTH] [--json FILE]
 
 All ways take turns in one process on one frame, after their results were compared:
 
@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 import edgevision as ev
+from edgevision.backends.gpu import find_gpu
 from edgevision.bench import percentile, processor_name
 from edgevision.frame_graph import device_session
 
@@ -141,12 +142,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model")
     parser.add_argument("--backend", choices=("tensorrt", "tensorrt_rtx", "onnxruntime"))
+    parser.add_argument("--form", help="which of a bundle's files")
+    parser.add_argument("--tf32", action="store_true", help="of onnxruntime: products may be rounded")
     parser.add_argument("--size", nargs=2, type=int, default=(1080, 1920), metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
+    tf32 = {"tf32": True} if arguments.tf32 else {}
     opened = [
-        ev.load(arguments.model, "cuda", backend=arguments.backend, **options)
+        ev.load(arguments.model, "cuda", backend=arguments.backend, form=arguments.form, **tf32, **options)
         for options in ({}, {"slots": 0})
     ]
     rng = np.random.default_rng(0)
@@ -155,7 +159,9 @@ def main() -> None:
     print(f"{opened[0]!r} on {opened[0].session.runtime}, frames of {frame.shape}, {processor_name()}")
     print(table(found))
     if arguments.json is not None:
-        about = {"model": arguments.model, "device": opened[0].device, "runtime": opened[0].session.runtime}
+        about = {"model": arguments.model, "form": opened[0].form, "tf32": arguments.tf32}
+        gpu = find_gpu()
+        about |= {"gpu": gpu and gpu.name, "device": opened[0].device, "runtime": opened[0].session.runtime}
         write_json(arguments.json, {**about, "size": arguments.size, **found})
 
 

@@ -149,6 +149,11 @@ def copy_async(destination: int, source: int, nbytes: int, stream: Stream) -> No
     Copy between any two kinds of memory; in the stream's order where the processor's side is pinned.
     """
 
+def copy_rows_async(destination: int, destination_stride: int, source: int, source_stride: int, row_bytes: int, rows: int, stream: Stream) -> None:
+    """
+    Copy rows that lie `stride` bytes from one to the next, as copy_async does.
+    """
+
 def fill_async(destination: int, value: int, nbytes: int, stream: Stream) -> None:
     """Set every byte."""
 
@@ -211,6 +216,12 @@ class Graph:
 
     @property
     def num_nodes(self) -> int: ...
+
+    @property
+    def host_work(self) -> int:
+        """
+        Of its nodes, those that call the processor, or copy from or to memory of its that is not pinned: it must be there whenever the graph is launched. The emulation does not tell: 0.
+        """
 
 class ImageWriter:
     """

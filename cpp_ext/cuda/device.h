@@ -81,6 +81,19 @@ float elapsed_ms(Event begin, Event end);
 
 /// Between any two kinds of memory; stream-ordered where that on the processor's side is pinned.
 void copy_async(void* destination, const void* source, std::size_t size, Stream stream);
+
+/// Some bytes of memory, `stride` bytes after those before them. Rows do not overlap.
+struct Rows {
+    void* data;
+    std::size_t stride;
+};
+struct ConstRows {
+    const void* data;
+    std::size_t stride;
+};
+
+/// `count` rows of `size` bytes each.
+void copy_rows_async(Rows destination, ConstRows source, std::size_t size, std::size_t count, Stream stream);
 void fill_async(void* memory, std::uint8_t value, std::size_t size, Stream stream);
 
 /// What is put on the stream from here to end_capture is recorded and not run.
@@ -93,6 +106,9 @@ void destroy_graph(const Graph& graph) noexcept;
 /// more than parameters.
 bool update_graph(const Graph& graph, const Graph& newer);
 std::size_t count_nodes(const Graph& graph);
+
+/// Of its steps, those that call the processor, or copy from or to memory of its that is not pinned.
+std::size_t count_host_work(const Graph& graph);
 
 /// Throws Error if the last kernel launch of this thread failed.
 void check_launch(const char* kernel);

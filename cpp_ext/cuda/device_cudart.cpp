@@ -2,6 +2,7 @@
 #include <cuda_runtime_api.h>
 
 #include <cstdio>
+#include <vector>
 
 #include "device.h"
 
@@ -187,6 +188,12 @@ void copy_async(void* destination, const void* source, std::size_t size, Stream 
           "cudaMemcpyAsync");
 }
 
+void copy_rows_async(Rows destination, ConstRows source, std::size_t size, std::size_t count, Stream stream) {
+    check(cudaMemcpy2DAsync(destination.data, destination.stride, source.data, source.stride, size, count,
+                            cudaMemcpyDefault, as_stream(stream)),
+          "cudaMemcpy2DAsync");
+}
+
 void fill_async(void* memory, std::uint8_t value, std::size_t size, Stream stream) {
     check(cudaMemsetAsync(memory, value, size, as_stream(stream)), "cudaMemsetAsync");
 }
@@ -240,6 +247,33 @@ bool update_graph(const Graph& graph, const Graph& newer) {
 std::size_t count_nodes(const Graph& graph) {
     std::size_t count = 0;
     check(cudaGraphGetNodes(static_cast<cudaGraph_t>(graph.recorded), nullptr, &count), "cudaGraphGetNodes");
+    return count;
+}
+
+namespace {
+
+bool is_pageable(const void* pointer) {
+    cudaPointerAttributes attributes{};
+    check(cudaPointerGetAttributes(&attributes, pointer), "cudaPointerGetAttributes");
+    return attributes.type == cudaMemoryTypeUnregistered;
+}
+
+}  // namespace
+
+std::size_t count_host_work(const Graph& graph) {
+    std::size_t total = count_nodes(graph), count = 0;
+    std::vector<cudaGraphNode_t> nodes(total);
+    check(cudaGraphGetNodes(static_cast<cudaGraph_t>(graph.recorded), nodes.data(), &total),
+          "cudaGraphGetNodes");
+    for (cudaGraphNode_t node : nodes) {
+        cudaGraphNodeType type{};
+        check(cudaGraphNodeGetType(node, &type), "cudaGraphNodeGetType");
+        if (type == cudaGraphNodeTypeHost) ++count;
+        if (type != cudaGraphNodeTypeMemcpy) continue;
+        cudaMemcpy3DParms copy{};
+        check(cudaGraphMemcpyNodeGetParams(node, &copy), "cudaGraphMemcpyNodeGetParams");
+        if (is_pageable(copy.srcPtr.ptr) || is_pageable(copy.dstPtr.ptr)) ++count;
+    }
     return count;
 }
 

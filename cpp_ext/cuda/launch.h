@@ -62,6 +62,31 @@ EV_BODY inline std::int32_t atomic_add(std::int32_t* target, std::int32_t value)
 #endif
 }
 
+EV_BODY inline void atomic_or(std::uint64_t* target, std::uint64_t bits) {
+#if defined(__CUDACC__)
+    atomicOr(reinterpret_cast<unsigned long long*>(target), static_cast<unsigned long long>(bits));
+#else
+    __atomic_fetch_or(target, bits, __ATOMIC_RELAXED);
+#endif
+}
+
+/// The least bit that is set; some is.
+EV_BODY inline int lowest_bit(std::uint64_t word) {
+#if defined(__CUDACC__)
+    return __ffsll(static_cast<long long>(word)) - 1;
+#else
+    return __builtin_ctzll(word);
+#endif
+}
+
+EV_BODY inline int count_bits(std::uint64_t word) {
+#if defined(__CUDACC__)
+    return __popcll(word);
+#else
+    return __builtin_popcountll(word);
+#endif
+}
+
 EV_INLINE int ceil_div(std::int64_t count, std::int64_t step) {
     return static_cast<int>((count + step - 1) / step);
 }

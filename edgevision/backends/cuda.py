@@ -6,6 +6,7 @@ stand-in without a GPU.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -17,14 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.backends.base import Session
-from edgevision.errors import BackendError, InputError, OutOfMemoryError
+from edgevision.errors import BackendError, EdgeVisionError, InputError, OutOfMemoryError
 
 __all__ = [
     "Cuda",
     "CudaMemory",
     "DeviceSession",
     "Graph",
+    "RecordedGraph",
     "Stream",
+    "StreamErrors",
     "TensorMemory",
     "choose_mapped",
     "load_cuda",
@@ -39,15 +42,26 @@ class Stream(Protocol):
 
     def synchronize(self) -> None: ...
 
+    def wait(self, event: Any) -> None: ...
+
     def begin_capture(self) -> None: ...
 
-    def end_capture(self) -> Graph: ...
+    def end_capture(self) -> RecordedGraph: ...
 
 
 class Graph(Protocol):
     """Recorded work."""
 
     def launch(self, stream: Any) -> None: ...
+
+
+class RecordedGraph(Graph, Protocol):
+    """What a stream recorded."""
+
+    @property
+    def host_work(self) -> int:
+        """Of its steps, those that are the processor's, or copies from or to memory of its that is not pinned."""
+        ...
 
 
 class DeviceSession(Session, Protocol):
@@ -97,7 +111,8 @@ class DeviceSession(Session, Protocol):
         ...
 
     def has_fixed_outputs(self) -> bool:
-        """Whether the outputs' shapes follow from the inputs' present ones; else a frame cannot be one piece of work."""
+        """Whether inputs and outputs have a place on the GPU, and the outputs' shapes follow from the inputs' present ones;
+        else a frame cannot be one piece of work."""
         ...
 
     def output_arrays(self) -> Mapping[str, NDArray[Any]]:
@@ -153,6 +168,17 @@ class Cuda(Protocol):
 
     def copy_async(self, destination: int, source: int, nbytes: int, stream: Any) -> None: ...
 
+    def copy_rows_async(
+        self,
+        destination: int,
+        destination_stride: int,
+        source: int,
+        source_stride: int,
+        row_bytes: int,
+        rows: int,
+        stream: Any,
+    ) -> None: ...
+
     def view_memory(self, pointer: int, shape: Sequence[int], dtype: str, owner: object) -> Any: ...
 
     def read_dlpack(self, capsule: object) -> tuple[int, tuple[int, ...], tuple[int, ...], Any]: ...
@@ -187,6 +213,31 @@ def choose_mapped(wanted: str, info: Any) -> bool:
     if wanted == "mapped" and not info.can_map_host:
         raise BackendError(f"{info.name} cannot use mapped memory; pass memory='staged' or 'auto'")
     return wanted == "mapped" or (wanted == "auto" and bool(info.integrated and info.can_map_host))
+
+
+class StreamErrors:
+    """A context in which errors of some types become others. After any error what is on the stream is waited for: it may
+    still write to memory that the caller gives back."""
+
+    __slots__ = ("_stream", "_turn", "_types")
+
+    def __init__(
+        self, stream: Stream | None, types: type[Exception], turn: Callable[[Exception], Exception]
+    ) -> None:
+        """turn: the error to raise instead of one of these types; errors of edgevision's own stay as they are."""
+        self._stream, self._types, self._turn = stream, types, turn
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if error is None:
+            return
+        if self._stream is not None:
+            with contextlib.suppress(RuntimeError):
+                self._stream.synchronize()
+        if isinstance(error, self._types) and not isinstance(error, EdgeVisionError):
+            raise self._turn(error) from error
 
 
 @dataclass(slots=True)

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
-from itertools import count
+from functools import cache, partial
 from os import PathLike
 from types import ModuleType
 from typing import Any
@@ -20,15 +18,18 @@ from edgevision.backends.base import TensorInfo
 from edgevision.backends.buffers import Dim
 from edgevision.backends.cuda import Cuda, choose_mapped, load_cuda
 from edgevision.backends.options import OnnxRuntimeOptions
-from edgevision.backends.ort_gpu import OnnxRuntimeGpuSession
+from edgevision.backends.ort_gpu import NetworkQueue, OnnxRuntimeGpuSession
 from edgevision.backends.ort_providers import (
     CPU_PROVIDER,
     GpuPlace,
+    can_be_recorded,
     can_tell_nodes,
+    can_tell_places,
     choose_place,
     describe_fallback,
     explain_not_started,
     preload_libraries,
+    tensors_of_the_processor,
 )
 from edgevision.backends.ort_session import Network, OnnxRuntimeSession
 from edgevision.backends.ort_tensors import CudaTensors
@@ -79,8 +80,14 @@ def _open_gpu(
 ) -> OnnxRuntimeSession | str:
     """The session on a GPU; why a provider did not start."""
     preload_libraries(library)
-    cuda, stream = _our_cuda(options, place)
-    providers = place.arguments(options, None if stream is None else stream.handle)
+    cuda = _our_cuda(library, options, place)
+    record = options.cuda_graph and place.providers == ("cuda",) and can_be_recorded(library)
+    queue = (
+        None
+        if cuda is None
+        else NetworkQueue(cuda, slots=options.slots, record=record, strict=options.strict)
+    )
+    providers = place.arguments(options, None if queue is None else queue.stream.handle)
     settings = _session_options(library, options)
     if can_tell_nodes(library):
         settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
@@ -101,30 +108,31 @@ def _open_gpu(
         warnings.warn(message, EdgeVisionWarning, stacklevel=3)
     runtime = f"{runtime} ({place.providers[0]})"
     network = _describe_network(session, source, runtime, where)
-    if cuda is None:
+    if cuda is None or queue is None:
         return OnnxRuntimeSession(network)
     mapped = choose_mapped(options.memory, cuda.device_info(place.index))
-    return OnnxRuntimeGpuSession(
-        replace(
-            network,
-            new_tensors=partial(CudaTensors, cuda, stream, place.index, mapped=mapped),
-            new_run=partial(_graph_run, library, count(1)) if options.cuda_graph else None,
-            new_options=library.RunOptions,
-            slots=options.slots,
-        )
-    )
+    on_processor = tensors_of_the_processor(session)
+    queue.options = library.RunOptions()
+    queue.options.add_run_config_entry("disable_synchronize_execution_providers", "1")
+    queue.record = queue.record and not fallback and not on_processor
+    new_tensors = partial(CudaTensors, cuda, place.index, on_processor, mapped=mapped)
+    return OnnxRuntimeGpuSession(replace(network, new_tensors=new_tensors, gpu=queue))
 
 
-def _our_cuda(options: OnnxRuntimeOptions, place: GpuPlace) -> tuple[Cuda | None, Any]:
-    """The extension and a stream of its; None, None where it is not built: then ONNX Runtime copies by itself."""
+def _our_cuda(library: ModuleType, options: OnnxRuntimeOptions, place: GpuPlace) -> Cuda | None:
+    """The extension; None where it is not built, or the library is too old for it: then ONNX Runtime copies by itself."""
     try:
+        if not can_tell_places(library):
+            raise BackendError(
+                f"memory={options.memory!r} needs onnxruntime 1.23, this is {library.__version__}"
+            )
         cuda = load_cuda()
     except BackendError:
-        if options.cuda_graph or options.memory != "auto":
+        if options.memory != "auto":
             raise
-        return None, None
+        return None
     cuda.set_device(place.index)
-    return cuda, cuda.Stream()
+    return cuda
 
 
 def _new_session(
@@ -170,20 +178,23 @@ def _describe_network(session: Any, source: ModelSource, runtime: str, device: s
     return Network(session, source, runtime, device, inputs, outputs, dims)
 
 
-def _graph_run(library: ModuleType, numbers: Iterator[int], settled: bool) -> Any:
-    """The options of runs that share a CUDA graph, if they have settled memory; else of one that is not recorded."""
-    run = library.RunOptions()
-    run.add_run_config_entry("gpu_graph_id", str(next(numbers)) if settled else "-1")
-    return run
-
-
 def load_onnxruntime() -> ModuleType:
     """The library, silenced. Raises MissingDependencyError without it, BackendError where it cannot be loaded."""
     # Official builds (1.32 does, 1.17 does not yet) write a device identifier to the user's cache folder and report
     # to Microsoft from the moment they are imported; this variable is the documented way to stop them, and only works
     # before the import. Who wants the reports sets it to 0.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    return import_runtime("onnxruntime", "cpu")
+    library = import_runtime("onnxruntime", "cpu")
+    _silence(library)
+    return library
+
+
+@cache
+def _silence(library: ModuleType) -> None:
+    """Once, so that who sets it afterwards keeps it: builds for GPUs warn, whenever a network is loaded, of plugins that
+    nobody asked for, and of every convolution that cuDNN does not fuse; not in a session's name, so that none can be told
+    to be quiet."""
+    library.set_default_logger_severity(4)
 
 
 def _session_options(library: ModuleType, options: OnnxRuntimeOptions) -> Any:

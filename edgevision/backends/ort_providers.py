@@ -144,6 +144,35 @@ def can_tell_nodes(library: ModuleType) -> bool:
     return hasattr(library.InferenceSession, "get_provider_graph_assignment_info")
 
 
+def can_be_recorded(library: ModuleType) -> bool:
+    """Whether a graph of ours may hold this ONNX Runtime's runs: from 1.31 on it keeps the memory that a recorded run
+    copied from (which tensors a Concat joins, say), and was tested."""
+    major, minor = library.__version__.split(".")[:2]
+    return (int(major), int(minor)) >= (1, 31)
+
+
+def can_tell_places(library: ModuleType) -> bool:
+    """Whether this ONNX Runtime tells on which side it has a network's inputs and outputs (from 1.23 on)."""
+    return hasattr(library.InferenceSession, "get_input_memory_infos")
+
+
+def tensors_of_the_processor(session: Any) -> frozenset[str]:
+    """Inputs that ONNX Runtime reads, and outputs that it writes, in the processor's memory: shapes, mostly.
+
+    session: of a library that tells (see `can_tell_places`).
+    """
+    told = (
+        (session.get_inputs(), session.get_input_memory_infos()),
+        (session.get_outputs(), session.get_output_memory_infos()),
+    )
+    return frozenset(
+        node.name
+        for nodes, infos in told
+        for node, info in zip(nodes, infos, strict=True)
+        if info.name.lower().startswith("cpu")
+    )
+
+
 def _index_of(device: str) -> int | None:
     """The GPU's number; None for another word than "auto", "cuda" or "cuda:1"."""
     if device in ("auto", "cuda"):
@@ -158,23 +187,18 @@ def _provider_options(
     made = {"device_id": str(index)}
     if stream is not None:
         made |= {"has_user_compute_stream": "1", "user_compute_stream": str(stream)}
-    graph = "1" if options.cuda_graph else "0"
     if name == "cuda":
-        return made | {"enable_cuda_graph": graph}
+        return made | {"use_tf32": "1" if options.tf32 else "0"}
     folder = _engine_folder(options, name)
-    if name == "tensorrt":
-        made["trt_cuda_graph_enable"] = graph
-        if folder:
-            made |= {
-                "trt_engine_cache_enable": "1",
-                "trt_engine_cache_path": folder,
-                "trt_timing_cache_enable": "1",
-                "trt_timing_cache_path": folder,
-            }
-    else:
-        made["enable_cuda_graph"] = graph
-        if folder:
-            made["nv_runtime_cache_path"] = folder
+    if folder and name == "tensorrt":
+        made |= {
+            "trt_engine_cache_enable": "1",
+            "trt_engine_cache_path": folder,
+            "trt_timing_cache_enable": "1",
+            "trt_timing_cache_path": folder,
+        }
+    elif folder:
+        made["nv_runtime_cache_path"] = folder
     return made
 
 

@@ -15,6 +15,7 @@ from edgevision.backends.base import TensorInfo, require_open
 from edgevision.backends.buffers import Dim, InputBuffers, derive_shape
 from edgevision.backends.ort_tensors import HostTensors, Tensors
 from edgevision.backends.source import ModelSource
+from edgevision.errors import EdgeVisionError
 
 __all__ = ["Network", "OnnxRuntimeSession"]
 
@@ -23,10 +24,8 @@ __all__ = ["Network", "OnnxRuntimeSession"]
 class Network:
     """What a session and its clones share.
 
-    new_tensors: makes a session's memory; on a GPU it holds the stream, which must live as long as the session.
-    new_run:     makes the options of a run that is recorded as a CUDA graph of its own; None: runs are not.
-    new_options: makes those of any other run on a GPU.
-    slots:       frames that may be on their way at once, see OnnxRuntimeOptions.
+    new_tensors: makes a session's memory.
+    gpu:         what the sessions on a GPU share besides; None for those whose tensors are the processor's.
     """
 
     session: Any
@@ -37,9 +36,7 @@ class Network:
     outputs: tuple[TensorInfo, ...]
     output_dims: tuple[tuple[Dim, ...], ...]
     new_tensors: Callable[[], Tensors] = HostTensors
-    new_run: Callable[[bool], Any] | None = None
-    new_options: Callable[[], Any] | None = None
-    slots: int = 0
+    gpu: Any = None
 
 
 class OnnxRuntimeSession:
@@ -55,7 +52,6 @@ class OnnxRuntimeSession:
         self._run_bound = network.session.run_with_iobinding
         self._binding = network.session.io_binding()
         self._buffers = InputBuffers(network.inputs, self._bind_input, self._tensors.allocate)
-        self._run_options: Any = None
         # Outputs bound to an array of ours. The rest are bound anew for each run, which allocates them.
         self._fixed: dict[str, NDArray[Any]] = {}
         self._results: Mapping[str, NDArray[Any]] = MappingProxyType({})
@@ -79,9 +75,9 @@ class OnnxRuntimeSession:
         if not self._settled:
             return self._run_unsettled(network)
         try:
-            self._tensors.before()
-            self._run_bound(self._binding, self._run_options)
-            self._tensors.after(self._fixed)
+            self._run_settled()
+        except (EdgeVisionError, Warning):  # a warning where Python makes errors of them
+            raise
         except Exception as error:
             return self._run_again(network, error)
         return self._results
@@ -97,6 +93,16 @@ class OnnxRuntimeSession:
         self._fixed = {}
         self._results = MappingProxyType({})
 
+    def _run_settled(self) -> None:
+        """A run whose inputs and outputs all have their memory."""
+        self._tensors.before()
+        self._run_alone()
+        self._tensors.after(self._fixed)
+
+    def _run_alone(self) -> None:
+        """ONNX Runtime's part of a run, and a wait for it."""
+        self._run_bound(self._binding, None)
+
     def _bind_input(self, name: str, array: NDArray[Any]) -> None:
         kind, number, address = self._tensors.place("input", name, array)
         self._binding.bind_input(name, kind, number, array.dtype.type, array.shape, address)
@@ -110,10 +116,9 @@ class OnnxRuntimeSession:
             if info.name not in self._fixed:
                 # Bound anew each time: ONNX Runtime would keep the last run's memory and refuse another shape.
                 self._binding.bind_output(info.name)
-        new_run = network.new_run
         try:
             self._tensors.before()
-            self._run_bound(self._binding, new_run and new_run(False))
+            self._run_alone()
             self._tensors.after(self._fixed)
         except Exception as error:
             return self._run_again(network, error)
@@ -131,8 +136,6 @@ class OnnxRuntimeSession:
             results[info.name] = array
         self._results = MappingProxyType(results)
         self._settled = len(self._fixed) == len(network.outputs)
-        if self._settled and new_run is not None:
-            self._run_options = new_run(True)
         return self._results
 
     def _fix_output(self, info: TensorInfo, value: NDArray[Any]) -> NDArray[Any]:

@@ -49,13 +49,17 @@ class HostTensors:
 
 
 class CudaTensors:
-    """Memory of ours on a GPU, filled and read on the stream that the network runs on."""
+    """Memory of ours on a GPU, filled and read on a stream of its own."""
 
-    def __init__(self, cuda: Cuda, stream: Stream, device: int, *, mapped: bool) -> None:
+    def __init__(self, cuda: Cuda, device: int, on_processor: frozenset[str], *, mapped: bool) -> None:
+        """on_processor: tensors that ONNX Runtime has in the processor's memory. On the GPU it would copy them by itself,
+        and not wait for our stream."""
         self.cuda = cuda
-        self.stream = stream
         self._device = device
-        self._memory = CudaMemory(cuda, stream, mapped=mapped)
+        self.on_processor = on_processor
+        self.use_device()
+        self.stream: Stream = cuda.Stream()
+        self._memory = CudaMemory(cuda, self.stream, mapped=mapped)
         self._made: dict[int, TensorMemory] = {}
         self._tensors: dict[str, dict[str, TensorMemory]] = {"input": {}, "output": {}}
 
@@ -67,6 +71,8 @@ class CudaTensors:
 
     def place(self, kind: str, name: str, array: NDArray[Any]) -> tuple[str, int, int]:
         memory = self._tensors[kind][name] = self._made.pop(id(array))
+        if name in self.on_processor:
+            return "cpu", 0, array.ctypes.data
         return "cuda", self._device, memory.address
 
     @property
@@ -80,8 +86,9 @@ class CudaTensors:
 
     def before(self) -> None:
         self.use_device()
-        for memory in self._tensors["input"].values():
-            self._memory.upload(memory)
+        for name, memory in self._tensors["input"].items():
+            if name not in self.on_processor:
+                self._memory.upload(memory)
 
     def after(self, outputs: Iterable[str]) -> None:
         self.download(outputs)
@@ -90,7 +97,8 @@ class CudaTensors:
     def download(self, outputs: Iterable[str]) -> None:
         """Puts copies of these outputs on the stream."""
         for name in outputs:
-            self._memory.download(self._tensors["output"][name])
+            if name not in self.on_processor:
+                self._memory.download(self._tensors["output"][name])
 
     def use_device(self) -> None:
         """Makes the device this thread's."""

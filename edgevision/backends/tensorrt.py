@@ -20,10 +20,10 @@ from edgevision.backends.base import TensorInfo, require_open
 from edgevision.backends.buffers import InputBuffers, allocate
 from edgevision.backends.cuda import Cuda, CudaMemory, Graph, TensorMemory
 from edgevision.backends.options import TensorRtOptions
+from edgevision.backends.recorder import Recorder
 from edgevision.backends.trt_engine import Engine, open_engine
 from edgevision.backends.trt_outputs import OutputAllocator, new_trt_allocator
 from edgevision.backends.trt_profiles import check_range, fitting_profiles
-from edgevision.backends.trt_recorder import Recorder
 from edgevision.errors import BackendError
 
 __all__ = ["TensorRtSession", "open_tensorrt"]
@@ -60,7 +60,13 @@ class TensorRtSession:
             self._stream = engine.cuda.Stream()
         self._memory = CudaMemory(engine.cuda, self._stream, mapped=engine.mapped)
         self._context, self._config = engine.new_context()
-        self._recorder = Recorder(engine, self._context, self._stream)
+        self._recorder = Recorder(
+            engine.name,
+            self._stream,
+            wanted=engine.options.cuda_graph,
+            strict=engine.options.strict,
+            explain=partial(_explain_no_capture, self._context, self._stream),
+        )
         self._input_memory: dict[str, TensorMemory] = {}
         self._output_memory: dict[str, TensorMemory] = {}
         self._made: dict[int, TensorMemory] = {}  # an input's memory, by its array, until it is bound
@@ -324,3 +330,8 @@ class TensorRtSession:
         """CUDA's current device is each thread's own."""
         if engine.cuda.current_device() != engine.device:
             engine.cuda.set_device(engine.device)
+
+
+def _explain_no_capture(context: Any, stream: Any) -> str:
+    capturable = getattr(context, "is_stream_capturable", None)
+    return "" if capturable is None or capturable(stream.handle) else "the engine cannot be recorded"

@@ -5,16 +5,14 @@ One path for TensorRT 10 and 11 and for TensorRT-RTX: tensors are told by name o
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from os import PathLike
 from types import ModuleType
 from typing import Any
 
 from edgevision.backends.base import TensorInfo
-from edgevision.backends.cuda import Cuda, choose_mapped, load_cuda
+from edgevision.backends.cuda import Cuda, StreamErrors, choose_mapped, load_cuda
 from edgevision.backends.engine_fit import TITLES, Target, check_fit
 from edgevision.backends.gpu import driver_cuda_version, explain_no_gpu, find_gpu
 from edgevision.backends.options import TensorRtOptions
@@ -100,20 +98,10 @@ class Engine:
             )
         return context, config
 
-    @contextlib.contextmanager
-    def cuda_errors(self, action: str, stream: Any = None) -> Iterator[None]:
-        """Turns CudaError into a BackendError that names the engine. After any error what is on the stream is waited for:
-        it may still write to memory that the caller gives back."""
+    def cuda_errors(self, action: str, stream: Any = None) -> StreamErrors:
+        """Turns CudaError into a BackendError that names the engine."""
         mark = self.log.mark()
-        try:
-            yield
-        except BaseException as error:
-            if stream is not None:
-                with contextlib.suppress(RuntimeError):
-                    stream.synchronize()
-            if isinstance(error, self.cuda.CudaError):
-                raise self.failure(action, mark, str(error)) from error
-            raise
+        return StreamErrors(stream, self.cuda.CudaError, lambda error: self.failure(action, mark, str(error)))
 
 
 def import_tensorrt(module: str) -> ModuleType:

@@ -13,7 +13,7 @@ from edgevision.backends.cuda import Cuda
 from edgevision.errors import InputError
 from edgevision.geometry import Placement
 
-__all__ = ["DeviceImage", "FrameMemory", "is_device_image", "needed_rows", "read_device_image"]
+__all__ = ["DeviceImage", "FrameMemory", "Upload", "is_device_image", "needed_rows", "read_device_image"]
 
 _ACCEPTED = "uint8 (H, W, 3), (H, W, 4), (H, W, 1) or (H, W)"
 
@@ -108,6 +108,22 @@ def needed_rows(placement: Placement, filter: str) -> slice:
     return slice((step - 1) // 2 if filter == "linear" else 0, None, step)
 
 
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """Rows of a frame that go up.
+
+    rows:      how many; 0: the frame is there already.
+    row_bytes: of one.
+    start:     bytes from the start of the pinned memory to the first.
+    stride:    bytes from one to the next.
+    """
+
+    rows: int
+    row_bytes: int = 0
+    start: int = 0
+    stride: int = 0
+
+
 class FrameMemory:
     """Where a frame of the processor's goes up: pinned memory, and the device's, or one that is both."""
 
@@ -131,6 +147,11 @@ class FrameMemory:
         return True
 
     @property
+    def is_mapped(self) -> bool:
+        """Whether both sides are one."""
+        return self._mapped
+
+    @property
     def address(self) -> int:
         """Where the device sees it."""
         return int(self._host.device_pointer if self._mapped else self._device.pointer)
@@ -146,7 +167,14 @@ class FrameMemory:
         """Whether it is here that a frame was written."""
         return image is self._view
 
-    def put(self, nbytes: int, stream: Any) -> None:
-        """Puts the copy of the first bytes on the stream; nothing where both sides are one."""
-        if not self._mapped:
-            self._cuda.copy_async(self.address, self._host.pointer, nbytes, stream)
+    def put(self, upload: Upload, stream: Any) -> None:
+        """Puts the copy of these rows to the start of the device's memory on the stream; nothing where both are one."""
+        if self._mapped or not upload.rows:
+            return
+        source = self._host.pointer + upload.start
+        if upload.stride == upload.row_bytes:
+            self._cuda.copy_async(self.address, source, upload.rows * upload.row_bytes, stream)
+        else:
+            self._cuda.copy_rows_async(
+                self.address, upload.row_bytes, source, upload.stride, upload.row_bytes, upload.rows, stream
+            )

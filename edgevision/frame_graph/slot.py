@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from time import perf_counter_ns
 from typing import Any
@@ -12,7 +13,13 @@ from numpy.typing import NDArray
 from edgevision.backends.cuda import DeviceSession, Graph
 from edgevision.errors import BackendError, InputError
 from edgevision.frame_graph.finishers import Finisher, open_finisher
-from edgevision.frame_graph.images import FrameMemory, is_device_image, needed_rows, read_device_image
+from edgevision.frame_graph.images import (
+    FrameMemory,
+    Upload,
+    is_device_image,
+    needed_rows,
+    read_device_image,
+)
 from edgevision.geometry import Placement
 from edgevision.ops.image_plan import channel_order
 from edgevision.ops.pixel_map import FILTERS, pixel_table
@@ -31,7 +38,8 @@ _MOST_OPTIONS = 8
 
 
 class NoFixedOutputsError(BackendError):
-    """No graph can hold the network: how much its outputs hold is known after each run only."""
+    """No graph can hold the network: how much its outputs hold is known after each run only, or they are no outputs of the
+    GPU."""
 
 
 class Slot:
@@ -64,13 +72,19 @@ class Slot:
         self._placements: list[Placement] = []
         self._finisher: Finisher | None = None
         self._owners: list[Any] = []  # of frames on the device, until the launch is done
+        self._kind: Any = None  # of the last batch, where the next one may be like it
+        self._key: Any = None  # of its graph
+        self._copies: list[
+            tuple[NDArray[np.uint8], slice] | None
+        ] = []  # where its frames' rows were copied to
+        self._waited = False
         self._prepared = self._started = 0
 
     def frame_buffer(self, shape: tuple[int, ...], index: int) -> NDArray[np.uint8]:
         """Pinned memory that frame `index` of the next batch may be written to, which saves a copy."""
         self.session.use_device()
         with self.session.errors("make memory for"):
-            return self._memory(index, int(np.prod(shape))).view(shape)
+            return self._memory(index, math.prod(shape)).view(shape)
 
     def submit(self, images: Sequence[Any], options: RunOptions) -> None:
         """Puts everything for these images on the stream and returns at once; what was submitted before must be done.
@@ -80,21 +94,15 @@ class Slot:
         start = perf_counter_ns()
         session = self.session
         session.use_device()
+        self._waited = False
         with session.errors("run"):
-            frames = [
-                read_device_image(session.cuda, image, session.stream, f"images[{index}]")
-                if is_device_image(image)
-                else image
-                for index, image in enumerate(images)
-            ]
-            sizes = [frame.shape[:2] if isinstance(frame, np.ndarray) else frame.size_hw for frame in frames]
-            self._placements, shape = self._preparation.place(sizes, self._batch)
-            self._use_shape(shape)
-            self._finisher = self._finisher_for(options)
-            uploads = self._place(images, frames)
-            key = (uploads, options, self._finisher.place(self._placements), self._finisher.version)
+            kind = self._kind_of(images, options)
+            if kind is not None and kind == self._kind and self._is_unchanged():
+                self._copy_up(images)
+            else:
+                self._prepare(images, options, kind)
             self._prepared = perf_counter_ns() - start
-            self._launch(key)
+            self._launch(self._key)
             self._done.record(session.stream)
         self._started = perf_counter_ns()
 
@@ -123,9 +131,12 @@ class Slot:
 
     def wait(self) -> None:
         """Returns when what was submitted is done."""
+        if self._waited:
+            return
         self.session.use_device()
         with self.session.errors("run"):
-            self._done.synchronize()  # and not for what other slots have put on the same stream since
+            self._done.synchronize()  # and not for what was put on the same stream since
+        self._waited = True
         self._owners = []
 
     def close(self) -> None:
@@ -133,7 +144,53 @@ class Slot:
         self._graphs.clear()
         self._finishers.clear()
         self._finisher = self._writer = self._buffer = None
-        self._memories, self._owners = [], []
+        self._memories, self._owners, self._copies, self._kind = [], [], [], None
+        self._waited = False  # who waits now is told that the session is closed
+
+    def _kind_of(self, images: Sequence[Any], options: RunOptions) -> Any:
+        """What batches have in common that differ in nothing but their pixels; None of one with a frame on the device."""
+        frames = []
+        for index, image in enumerate(images):
+            if not isinstance(image, np.ndarray):
+                return None
+            frames.append((image.shape, self._holds(index, image)))
+        return frames, options
+
+    def _holds(self, index: int, image: NDArray[Any]) -> bool:
+        """Whether the frame was written where it goes up from."""
+        return index < len(self._memories) and self._memories[index].holds(image)
+
+    def _is_unchanged(self) -> bool:
+        """Whether the network's input and what the finisher needs are still those of the last batch."""
+        assert self._buffer is not None, "of the last batch"
+        assert self._finisher is not None, "of the last batch"
+        buffer = self.session.input_buffer(self._input, self._buffer.shape)
+        return buffer is self._buffer and self._finisher.version == self._key[-1]
+
+    def _copy_up(self, images: Sequence[NDArray[np.uint8]]) -> None:
+        """Writes frames of the last batch's kind where those went up from."""
+        for image, copy in zip(images, self._copies, strict=True):
+            if copy is not None:
+                np.copyto(copy[0], image[copy[1]])
+
+    def _prepare(self, images: Sequence[Any], options: RunOptions, kind: Any) -> None:
+        """Tells the kernels where these images lie and go, and finds the key of their graph."""
+        session = self.session
+        self._kind, self._copies = None, []
+        frames = [
+            read_device_image(session.cuda, image, session.stream, f"images[{index}]")
+            if is_device_image(image)
+            else image
+            for index, image in enumerate(images)
+        ]
+        sizes = [frame.shape[:2] if isinstance(frame, np.ndarray) else frame.size_hw for frame in frames]
+        self._placements, shape = self._preparation.place(sizes, self._batch)
+        self._use_shape(shape)
+        self._finisher = self._finisher_for(options)
+        uploads = self._place(images, frames)
+        self._key = (uploads, options, self._finisher.place(self._placements), self._finisher.version)
+        if uploads is not None:
+            self._kind = kind
 
     def _use_shape(self, shape: tuple[int, ...]) -> None:
         """Binds the network's input at a shape; what was made for another is dropped."""
@@ -145,7 +202,9 @@ class Slot:
         self._finishers.clear()
         self._buffer, self._ran = None, False
         if not session.has_fixed_outputs():
-            raise NoFixedOutputsError("the shapes of its outputs depend on the data")
+            raise NoFixedOutputsError(
+                "the shapes of its outputs depend on the data, or the processor has its tensors"
+            )
         table, pad = pixel_table(self._preparation.pixels, buffer.dtype.name)
         spec = self._preparation.spec
         height, width = shape[2:] if spec.layout == "nchw" else shape[1:3]
@@ -165,8 +224,8 @@ class Slot:
             self._finishers[options] = found
         return found
 
-    def _place(self, images: Sequence[Any], frames: Sequence[Any]) -> tuple[int, ...] | None:
-        """Tells the writer where the frames lie and go; the bytes to copy up for each, 0 for one that is there.
+    def _place(self, images: Sequence[Any], frames: Sequence[Any]) -> tuple[Upload, ...] | None:
+        """Tells the writer where the frames lie and go; what to copy up of each.
 
         None: the frames were written into the network's input by the processor, because the GPU's writer cannot.
         """
@@ -182,39 +241,46 @@ class Slot:
             return None
         return tuple(uploads)
 
-    def _place_one(self, index: int, frame: Any, placement: Placement) -> int:
+    def _place_one(self, index: int, frame: Any, placement: Placement) -> Upload:
         if isinstance(frame, np.ndarray):
             channels = 1 if frame.ndim == 2 else frame.shape[2]
-            pointer, row_stride, nbytes = self._stage(index, frame, placement)
+            pointer, row_stride, upload = self._stage(index, frame, placement)
             strides = (row_stride, channels, 1)
         else:
-            channels, pointer, strides, nbytes = frame.channels, frame.pointer, frame.strides, 0
+            channels, pointer, strides, upload = frame.channels, frame.pointer, frame.strides, Upload(0)
             self._owners.append(frame)
         source, color = self._preparation.sources[channels], self._preparation.pixels.color
         self._writer.place(
             index, pointer, *placement.image_hw, channels, strides, channel_order(source, color),
             color == "gray" and channels > 1, *placement.resized_hw, *placement.offset_yx,
         )  # fmt: skip
-        return nbytes
+        return upload
 
-    def _stage(self, index: int, frame: NDArray[np.uint8], placement: Placement) -> tuple[int, int, int]:
-        """Writes a frame where it goes up from: where the device has its row 0, bytes from row to row, bytes to copy.
+    def _stage(self, index: int, frame: NDArray[np.uint8], placement: Placement) -> tuple[int, int, Upload]:
+        """Writes a frame where it goes up from: where the device has its row 0, bytes from row to row, what to copy.
 
         Rows that the resize does not read stay out, and those that it reads lie one after another: rows are then as far
         apart as these are, over the step. What the kernel reads with no weight beside them is some other row's.
         """
         row_bytes = frame.nbytes // frame.shape[0]
-        if index < len(self._memories) and self._memories[index].holds(frame):
-            return self._memories[index].address, row_bytes, frame.nbytes
+        held = self._holds(index, frame)
         rows = needed_rows(placement, self._preparation.spec.filter)
-        step = rows.step or 1
-        if row_bytes % step:
-            rows, step = slice(None), 1
+        if row_bytes % (rows.step or 1) or (held and self._memories[index].is_mapped):
+            rows = slice(None)
+        first, step = rows.start or 0, rows.step or 1
         needed = frame[rows]
-        memory = self._memory(index, needed.nbytes + (row_bytes if step > 1 else 0))
-        np.copyto(memory.view(needed.shape), needed)
+        upload = Upload(needed.shape[0], row_bytes, 0, row_bytes)
+        if held:
+            memory = self._memories[index]
+            self._copies.append(None)
+            upload = Upload(needed.shape[0], row_bytes, first * row_bytes, step * row_bytes)
+        else:
+            memory = self._memory(index, needed.nbytes + (row_bytes if step > 1 else 0))
+            view = memory.view(needed.shape)
+            self._copies.append((view, rows))
+            np.copyto(view, needed)
         stride = row_bytes // step
-        return memory.address - (rows.start or 0) * stride, stride, needed.nbytes
+        return memory.address - first * stride, stride, upload
 
     def _memory(self, index: int, nbytes: int) -> FrameMemory:
         """The memory of frame `index`, with room for so many bytes."""
@@ -223,6 +289,7 @@ class Slot:
         memory = self._memories[index]
         if memory.fit(nbytes):
             self._graphs.clear()
+            self._kind = None
         return memory
 
     def _launch(self, key: Any) -> None:
@@ -241,14 +308,13 @@ class Slot:
             self._put(uploads)
             self._ran = True  # TensorRT needs a plain run after new shapes before it can be recorded
 
-    def _put(self, uploads: tuple[int, ...] | None) -> None:
+    def _put(self, uploads: tuple[Upload, ...] | None) -> None:
         session, count = self.session, len(self._placements)
         if uploads is None:
             session.upload()
         else:
-            for memory, nbytes in zip(self._memories, uploads, strict=False):
-                if nbytes:
-                    memory.put(nbytes, session.stream)
+            for memory, upload in zip(self._memories, uploads, strict=False):
+                memory.put(upload, session.stream)
             self._writer.write(session.input_address(self._input), count, session.stream)
         session.enqueue()
         assert self._finisher is not None

@@ -1,6 +1,6 @@
 """ONNX Runtime with a GPU's providers: the real one computes on the processor, in fake_cuda's memory.
 
-What is bound to "cuda" must lie in the device's memory; a run comes after what is on the provider's stream.
+What is bound to "cuda" must lie in the device's memory. A run happens when the provider's stream gets there.
 """
 
 from __future__ import annotations
@@ -18,26 +18,38 @@ class FakeOnnxRuntime:
     """The module; what it does not say otherwise is the real one's.
 
     providers: that this build has. started: those that start. on_cpu: operators left to the processor; tells: whether it
-    says which (as from 1.24 on). opened: the providers of each session, with their options. runs: the ids of the graphs
-    that runs belong to. unwaited: runs that return before the GPU is done.
+    says which (as from 1.24 on). in_processors_memory: tensors that are read and written there; tells_places: whether it
+    says which (as from 1.23 on). opened: the providers of each session, with their options. unwaited: runs that return
+    before the GPU is done.
     """
 
-    def __init__(self, cuda: FakeCuda | None, *providers: str, tells: bool = True) -> None:
+    def __init__(
+        self, cuda: FakeCuda | None, *providers: str, tells: bool = True, tells_places: bool = True
+    ) -> None:
         self.cuda = cuda
         self.providers = providers or (CUDA,)
         self.started = self.providers
         self.on_cpu: tuple[str, ...] = ()
         self.opened: list[dict[str, dict[str, str]]] = []
         self.entries: list[dict[str, str]] = []
-        self.runs: list[str] = []
         self.unwaited = 0
-        methods = {"get_provider_graph_assignment_info": _tell_nodes} if tells else {}
+        self.severity: int | None = None
+        self.in_processors_memory: tuple[str, ...] = ()
+        methods: dict[str, Any] = {}
+        if tells:
+            methods["get_provider_graph_assignment_info"] = _tell_nodes
+        if tells_places:
+            methods["get_input_memory_infos"] = _tell_inputs
+            methods["get_output_memory_infos"] = _tell_outputs
         self.InferenceSession = type("InferenceSession", (Session,), {"library": self, **methods})
 
     def __getattr__(self, name: str) -> Any:
         if name == "preload_dlls":
             return lambda: print("preload_dlls prints what it does not find")
         return getattr(onnxruntime, name)
+
+    def set_default_logger_severity(self, severity: int) -> None:
+        self.severity = severity
 
     def get_available_providers(self) -> list[str]:
         return [*self.providers, CPU]
@@ -94,16 +106,21 @@ class Session:
         return Binding(self._real.io_binding(), self.library.cuda)
 
     def run_with_iobinding(self, binding: Binding, run_options: Any = None) -> None:
+        def run() -> None:
+            self._real.run_with_iobinding(binding.real, None)
+
         handle = next(iter(self._options.values())).get("user_compute_stream")
-        if handle is not None:
-            stream = self.library.cuda.streams[int(handle)]
-            queue, stream._queue = stream._queue, []
-            for work in queue:
-                work()
-        self.library.runs.append(_entry(run_options, "gpu_graph_id"))
+        if handle is None:
+            return run()
+        stream = self.library.cuda.streams[int(handle)]
+        for name, kind in binding.kinds.items():
+            assert (kind == "cpu") == (name in self.library.in_processors_memory) or kind == "fetched", name
+        stream.put(run)
         if _entry(run_options, "disable_synchronize_execution_providers") == "1":
             self.library.unwaited += 1
-        self._real.run_with_iobinding(binding.real, None)
+        else:
+            stream.synchronize()
+        return None
 
 
 def _entry(run_options: Any, name: str) -> str:
@@ -129,9 +146,22 @@ def _tell_nodes(session: Session) -> list[Any]:
     ]
 
 
+def _tell_inputs(session: Session) -> list[Any]:
+    return [_place_of(node.name, session) for node in session._real.get_inputs()]
+
+
+def _tell_outputs(session: Session) -> list[Any]:
+    return [_place_of(node.name, session) for node in session._real.get_outputs()]
+
+
+def _place_of(name: str, session: Session) -> Any:
+    return SimpleNamespace(name="Cpu" if name in session.library.in_processors_memory else "Cuda")
+
+
 class Binding:
     def __init__(self, real: Any, cuda: FakeCuda | None) -> None:
         self.real, self._cuda = real, cuda
+        self.kinds: dict[str, str] = {}
 
     def _check(self, kind: str, number: int, dtype: Any, shape: Any, address: int) -> None:
         if kind == "cuda":
@@ -144,9 +174,11 @@ class Binding:
 
     def bind_input(self, name: str, kind: str, number: int, dtype: Any, shape: Any, address: int) -> None:
         self._check(kind, number, dtype, shape, address)
+        self.kinds[name] = kind
         self.real.bind_input(name, "cpu", 0, dtype, shape, address)
 
     def bind_output(self, name: str, kind: str = "cpu", *rest: Any) -> None:
+        self.kinds[name] = kind if rest else "fetched"
         if rest:
             self._check(kind, *rest)
             self.real.bind_output(name, "cpu", 0, *rest[1:])

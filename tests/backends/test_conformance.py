@@ -17,6 +17,7 @@ import tiny_networks as tiny
 from tiny_networks import BYTE, FLOAT, HALF, LONG, network, node, onnx
 
 from edgevision.backends import Session, TensorInfo, open_session
+from edgevision.backends.gpu import explain_no_gpu
 from edgevision.backends.registry import BACKENDS
 from edgevision.errors import BackendError, InputError, ModelFileError
 
@@ -229,7 +230,7 @@ def test_tensors_are_described(opened) -> None:
 
 
 def test_device_and_runtime_are_said(opened, backend: str) -> None:
-    session = opened(tiny.relu())
+    session = opened(tiny.relu(), device="cpu")
     assert session.device == "cpu"
     name, _, version = session.runtime.partition(" ")
     assert name == backend
@@ -543,6 +544,7 @@ def test_model_is_a_path_or_bytes(opened, tmp_path: Path) -> None:
         pytest.param(lambda folder: _text_input(), BackendError, ["string", "float32"], id="text input"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:.*cannot run all of")  # on a GPU
 def test_what_cannot_be_opened_says_why(make, kind, words: list[str], backend: str, tmp_path: Path) -> None:
     with pytest.raises(kind) as error:
         open_session(make(tmp_path), backend=backend)
@@ -607,11 +609,13 @@ def test_failing_run_is_one_line_that_names_the_model(opened) -> None:
         pytest.param("cuda:x", InputError, ["'cuda:x'"], id="no number"),
         pytest.param("cuda:", InputError, ["'cuda:'"], id="number forgotten"),
         pytest.param(0, InputError, ["got 0"], id="type"),
-        pytest.param("cuda", BackendError, ["'cuda'", "it can on 'cpu'"], id="absent"),
-        pytest.param("cuda:3", BackendError, ["'cuda:3'", "it can on 'cpu'"], id="absent, numbered"),
+        pytest.param("cuda", BackendError, ["'cuda'", "'cpu'"], id="absent"),
+        pytest.param("cuda:97", BackendError, ["'cuda:97'", "'cpu'"], id="absent, numbered"),
     ],
 )
 def test_device_that_is_not_there_is_refused(device, kind, words: list[str], backend: str) -> None:
+    if device == "cuda" and not explain_no_gpu():
+        pytest.skip("there is a GPU")
     with pytest.raises(kind) as error:
         open_session(tiny.relu(), backend=backend, device=device)
     assert all(word in str(error.value) for word in words), str(error.value)
@@ -680,4 +684,7 @@ def test_nothing_is_printed_or_written_or_reported(backend: str, tmp_path: Path)
         text=True,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert [str(path.relative_to(home)) for path in home.rglob("*")] == []
+    left = [path.relative_to(home) for path in home.rglob("*")]
+    assert [
+        str(path) for path in left if path.parts[0] != ".nv"
+    ] == []  # .nv: what the driver of a GPU compiled

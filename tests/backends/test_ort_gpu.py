@@ -20,7 +20,7 @@ from fake_ort import CPU, CUDA, TENSORRT, FakeOnnxRuntime
 import edgevision as ev
 from edgevision.backends import OnnxRuntimeOptions, Session, open_session
 from edgevision.backends.gpu import Gpu
-from edgevision.backends.onnxruntime import open_onnxruntime
+from edgevision.backends.onnxruntime import load_onnxruntime, open_onnxruntime
 from edgevision.backends.registry import networks_run_on_cuda
 from edgevision.errors import BackendError, EdgeVisionWarning, InputError, ModelFileError
 
@@ -116,38 +116,68 @@ test_failing_run_is_one_line_that_names_the_model = (
 def test_the_gpu_is_taken(device: str, machine: Machine) -> None:
     session = machine.open(tiny.relu(), device)
     assert (session.device, session.runtime) == ("cuda:0", f"onnxruntime {machine.ort.__version__} (cuda)")
-    (stream,) = machine.cuda.streams
+    networks, _ = machine.cuda.streams  # the second is the session's own
     assert machine.ort.opened == [
         {
             CUDA: {
                 "device_id": "0",
                 "has_user_compute_stream": "1",
-                "user_compute_stream": str(stream),
-                "enable_cuda_graph": "0",
+                "user_compute_stream": str(networks),
+                "use_tf32": "0",
             },
             CPU: {},
         }
     ]
 
 
+@pytest.mark.parametrize("tf32", [False, True])
+def test_products_are_rounded_where_that_is_asked_for(tf32: bool, machine: Machine) -> None:
+    machine.open(tiny.relu(), tf32=tf32)
+    assert machine.ort.opened[0][CUDA]["use_tf32"] == str(int(tf32))
+
+
 def test_without_the_extension_onnxruntime_copies_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch, None)
     session = machine.open(tiny.relu())
     assert (session.run({"x": -ONES})["y"] == 0).all()
-    assert machine.ort.opened[0][CUDA] == {"device_id": "0", "enable_cuda_graph": "0"}
-    for options in ({"cuda_graph": True}, {"memory": "mapped"}):
-        with pytest.raises(BackendError, match="EDGEVISION_CUDA=ON"):
-            machine.open(tiny.relu(), **options)
+    assert machine.ort.opened[0][CUDA] == {"device_id": "0", "use_tf32": "0"}
+    with pytest.raises(BackendError, match="EDGEVISION_CUDA=ON"):
+        machine.open(tiny.relu(), memory="mapped")
 
 
-def test_copies_are_on_the_networks_stream(machine: Machine) -> None:
+def test_so_it_does_where_it_is_too_old_to_tell_whose_memory_it_reads(machine: Machine) -> None:
+    machine.ort = FakeOnnxRuntime(machine.cuda, tells_places=False)
+    session = machine.open(tiny.relu())
+    assert (session.run({"x": -ONES})["y"] == 0).all()
+    assert not machine.cuda.streams
+    with pytest.raises(BackendError, match=r"memory='staged' needs onnxruntime 1\.23, this is"):
+        machine.open(tiny.relu(), memory="staged")
+
+
+@pytest.mark.parametrize("held", [("a",), ("d",), ("a", "b", "s", "d")])
+def test_tensors_of_the_processor_are_bound_there(held: tuple[str, ...], machine: Machine) -> None:
+    machine.ort.in_processors_memory = held
+    session = machine.open(tiny.two_by_two())
+    for value in range(4):
+        a, b = np.full((4, 3), value, np.float32), np.ones((4, 3), np.float32)
+        results = session.run({"a": a, "b": b})
+        np.testing.assert_array_equal(results["s"], a + b)
+        np.testing.assert_array_equal(results["d"], a - b)
+    assert "launch" not in machine.cuda.counts, "a graph would keep what it read"
+    assert not session.has_fixed_outputs()
+    if "d" in held:
+        with pytest.raises(BackendError, match="'d' has no fixed place on the GPU"):
+            session.output_address("d")
+
+
+def test_copies_and_network_are_one_launch(machine: Machine) -> None:
     session = machine.open(tiny.doubling(["n", 3]))
     for value in range(4):
         assert (session.run({"x": value * ONES})["y"] == 2 * value).all()
     counts = dict(machine.cuda.counts)
     session.run({"x": ONES})
     new = {name: machine.cuda.counts[name] - counts[name] for name in counts}
-    assert new == {"stream": 0, "pinned": 0, "device": 0, "copy": 2, "synchronize": 1}
+    assert {name: count for name, count in new.items() if count} == {"launch": 1, "synchronize": 1}
 
 
 def test_the_processor_is_taken_where_there_is_no_gpu(machine: Machine) -> None:
@@ -185,7 +215,6 @@ def test_tensorrt_keeps_its_engines_and_leaves_the_rest_to_cuda(machine: Machine
     assert list(machine.ort.opened[0]) == [TENSORRT, CUDA, CPU]
     options = machine.ort.opened[0][TENSORRT]
     assert {name: value for name, value in options.items() if name.startswith("trt_")} == {
-        "trt_cuda_graph_enable": "0",
         "trt_engine_cache_enable": "1",
         "trt_engine_cache_path": str(folder),
         "trt_timing_cache_enable": "1",
@@ -205,10 +234,11 @@ def test_tensorrt_keeps_its_engines_and_leaves_the_rest_to_cuda(machine: Machine
 
 def test_tensorrt_rtx_has_its_own_options(machine: Machine, tmp_path: Path) -> None:
     machine.ort.providers = machine.ort.started = (RTX,)
-    machine.open(tiny.relu(), engine_cache=tmp_path, cuda_graph=True)
-    options = machine.ort.opened[0][RTX]
-    assert options["nv_runtime_cache_path"] == str(tmp_path)
-    assert options["enable_cuda_graph"] == "1"
+    session = machine.open(tiny.relu(), engine_cache=tmp_path)
+    assert machine.ort.opened[0][RTX]["nv_runtime_cache_path"] == str(tmp_path)
+    for _ in range(4):
+        session.run({"x": ONES})
+    assert "capture" not in machine.cuda.counts
 
 
 @pytest.mark.parametrize(
@@ -227,6 +257,7 @@ def test_tensorrt_rtx_has_its_own_options(machine: Machine, tmp_path: Path) -> N
         ("cpu", {"provider": "cuda"}, "provider='cuda' computes on a GPU, and device is 'cpu'; leave it out"),
         ("auto", {"memory": "fast"}, "memory must be one of 'auto', 'mapped', 'staged', got 'fast'"),
         ("auto", {"cuda_graph": 1}, "cuda_graph must be True or False, got 1"),
+        ("auto", {"tf32": "no"}, "tf32 must be True or False, got 'no'"),
         ("auto", {"engine_cache": 5}, "engine_cache must be a folder's path, '' or None, got 5"),
         ("tpu", {}, "device must be 'auto', 'cpu', 'cuda' or 'cuda:<number>', got 'tpu'"),
     ],
@@ -252,17 +283,101 @@ def test_memory_is_chosen_by_the_device_and_may_be_forced(machine: Machine) -> N
 # CUDA graphs
 
 
-def test_runs_at_settled_shapes_share_a_graph(machine: Machine) -> None:
-    session = machine.open(tiny.doubling(["n", 3]), cuda_graph=True)
-    for rows in (2, 2, 2, 4, 4, 2, 2):
+def test_a_graph_is_recorded_at_the_second_run_at_a_shape(machine: Machine) -> None:
+    session = machine.open(tiny.doubling(["n", 3]))
+    done = []
+    for rows in (2, 2, 2, 2, 4, 4, 4, 4, 2):
         assert (session.run({"x": np.ones((rows, 3), np.float32)})["y"] == 2).all()
-    assert machine.ort.opened[0][CUDA]["enable_cuda_graph"] == "1"
-    # The first run at a shape finds out what its outputs are.
-    assert machine.ort.runs == ["-1", "1", "1", "-1", "2", "-1", "3"]
+        done.append((machine.cuda.counts.get("capture", 0), machine.cuda.counts.get("launch", 0)))
+    # The first run at a shape finds out what its outputs are, the second writes them into memory of ours.
+    assert done == [(0, 0), (0, 0), (1, 1), (1, 2), (1, 2), (1, 2), (2, 3), (2, 4), (2, 4)]
     clone = session.clone()
-    for _ in range(2):
-        clone.run({"x": ONES})
-    assert machine.ort.runs[-2:] == ["-1", "4"], "a clone has memory, so a graph, of its own"
+    for value in range(5):
+        assert (clone.run({"x": value * ONES})["y"] == 2 * value).all()
+        assert (session.run({"x": ONES})["y"] == 2).all()
+    assert machine.cuda.counts["capture"] == 4, "a clone has memory, so a graph, of its own"
+    session.close()
+    assert (clone.run({"x": 9 * ONES})["y"] == 18).all()
+
+
+def test_no_graph_is_recorded_where_none_is_wanted_or_the_processor_computes(machine: Machine) -> None:
+    sessions = [machine.open(tiny.relu(), cuda_graph=False)]
+    machine.ort.on_cpu = ("Relu",)
+    with pytest.warns(EdgeVisionWarning, match="nodes on cpu"):
+        sessions.append(machine.open(tiny.relu()))
+    for session in sessions:
+        for _ in range(4):
+            session.run({"x": ONES})
+    assert "capture" not in machine.cuda.counts
+
+
+@pytest.mark.parametrize(("version", "recorded"), [("1.30.2", False), ("1.31.0", True), ("2.0.0+gpu", True)])
+def test_graphs_take_a_library_that_keeps_what_they_read(
+    version: str, recorded: bool, machine: Machine
+) -> None:
+    machine.ort.__version__ = version
+    session = machine.open(tiny.relu())
+    for _ in range(4):
+        assert (session.run({"x": -ONES})["y"] == 0).all()
+    assert ("launch" in machine.cuda.counts) == recorded
+    assert session.device == "cuda:0"
+
+
+def test_runs_that_are_not_recorded_wait(machine: Machine) -> None:
+    """Of those that do not, ONNX Runtime keeps memory for good."""
+    session = machine.open(tiny.relu(), cuda_graph=False)
+    for _ in range(4):
+        session.run({"x": ONES})
+    session.enqueue()
+    assert machine.ort.unwaited == 0
+    session = machine.open(tiny.relu())
+    for _ in range(4):
+        session.run({"x": ONES})
+    assert machine.ort.unwaited == 1, "the recording"
+
+
+def test_a_graph_that_needs_the_processor_is_refused_and_the_network_goes_on(machine: Machine) -> None:
+    machine.cuda.host_work = 2
+    session = machine.open(tiny.doubling(["n", 3]))
+    session.run({"x": ONES})
+    session.run({"x": ONES})
+    with pytest.warns(EdgeVisionWarning, match="without a CUDA graph: 2 of its steps are the processor's"):
+        session.run({"x": ONES})
+    assert session.device == "cuda:0 (without a CUDA graph)"
+    other = machine.open(tiny.doubling(["n", 3]))
+    other.run({"x": ONES})
+    other.run({"x": ONES})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(EdgeVisionWarning, match="without a CUDA graph"):
+            other.run({"x": ONES})
+    for value in range(3):
+        assert (session.run({"x": value * ONES})["y"] == 2 * value).all()
+    assert "launch" not in machine.cuda.counts
+    strict = machine.open(tiny.doubling(["n", 3]), strict=True)
+    strict.run({"x": ONES})
+    strict.run({"x": ONES})
+    with pytest.raises(BackendError, match=r"cannot be launched as a CUDA graph: .*; pass cuda_graph=False"):
+        strict.run({"x": ONES})
+
+
+def test_a_network_that_cannot_be_recorded_goes_on(machine: Machine) -> None:
+    session = machine.open(tiny.doubling(["n", 3]))
+    session.run({"x": ONES})
+    session.run({"x": ONES})
+    real = session._run_bound
+
+    def unsupported(binding: object, options: object) -> None:
+        if next(iter(machine.cuda.streams.values())).capturing:
+            raise RuntimeError("CUDA failure 900: operation not permitted when stream is capturing")
+        real(binding, options)
+
+    session._run_bound = unsupported
+    with pytest.warns(EdgeVisionWarning, match="without a CUDA graph: CUDA failure 900"):
+        session.run({"x": ONES})
+    assert not any(stream.capturing for stream in machine.cuda.streams.values())
+    for value in range(3):
+        assert (session.run({"x": value * ONES})["y"] == 2 * value).all()
 
 
 # Nodes that the processor computes
@@ -317,6 +432,16 @@ def test_nothing_is_printed(machine: Machine, capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr() == ("", "")
 
 
+def test_the_library_is_silenced_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    library = FakeOnnxRuntime(None)
+    monkeypatch.setattr("edgevision.backends.onnxruntime.import_runtime", lambda *_: library)
+    load_onnxruntime()
+    assert library.severity == 4
+    library.severity = 0
+    load_onnxruntime()
+    assert library.severity == 0, "who sets it afterwards keeps it"
+
+
 @pytest.mark.parametrize("tells", [True, False])
 def test_the_real_library_tells_its_nodes(
     tells: bool, machine: Machine, monkeypatch: pytest.MonkeyPatch
@@ -335,7 +460,7 @@ def test_the_real_library_tells_its_nodes(
         sys.modules["edgevision.backends.ort_providers"].GPU_PROVIDERS, "cuda", "AzureExecutionProvider"
     )
     monkeypatch.setattr("edgevision.backends.ort_providers._provider_options", lambda *_: {})
-    monkeypatch.setattr("edgevision.backends.onnxruntime._our_cuda", lambda options, place: (None, None))
+    monkeypatch.setattr("edgevision.backends.onnxruntime._our_cuda", lambda *_: None)
     said = "2 of 2 nodes on cpu: Conv, Relu" if tells else "some nodes on cpu"
     x = np.zeros((1, 3, 4, 4), np.float32)
     with pytest.warns(EdgeVisionWarning, match=said):

@@ -36,6 +36,26 @@ def test_bytes_go_to_the_device_and_come_back(cuda: ModuleType) -> None:
     np.testing.assert_array_equal(np.delete(got, 64), np.delete(np.arange(1024, dtype=np.float32), 64))
 
 
+def test_rows_are_copied_from_one_distance_to_another(cuda: ModuleType) -> None:
+    stream, device = cuda.Stream(), cuda.DeviceBuffer(256)
+    out, back = cuda.HostBuffer(256), cuda.HostBuffer(256)
+    numbers = out.array([16, 16], "uint8")
+    numbers[:] = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    back.array([256], "uint8")[:] = 0
+    cuda.fill_async(device.pointer, 7, 256, stream)
+    cuda.copy_rows_async(device.pointer, 20, out.pointer + 16, 48, 16, 5, stream)
+    cuda.copy_async(back.pointer, device.pointer, 256, stream)
+    stream.synchronize()
+    got = back.array([256], "uint8")
+    np.testing.assert_array_equal(got[:100].reshape(5, 20)[:, :16], numbers[1::3])
+    assert (got[:100].reshape(5, 20)[:, 16:] == 7).all()
+    assert (got[100:] == 7).all()
+    cuda.copy_rows_async(device.pointer, 0, out.pointer, 0, 16, 1, stream)
+    for strides in ((15, 16), (16, 15)):
+        with pytest.raises(ValueError, match="rows must not overlap"):
+            cuda.copy_rows_async(device.pointer, strides[0], out.pointer, strides[1], 16, 2, stream)
+
+
 def test_arrays_say_where_they_are_and_keep_their_buffer(cuda: ModuleType) -> None:
     buffer = cuda.DeviceBuffer(1000)
     array = buffer.array([3, 5], "float16", 64)
@@ -171,13 +191,23 @@ def test_a_graph_replays_with_what_pinned_memory_holds_then(cuda: ModuleType) ->
     cuda.copy_async(result.pointer, device.pointer, 16, stream)
     graph = stream.end_capture()
     stream.synchronize()
-    assert graph.num_nodes == 2
+    assert (graph.num_nodes, graph.host_work) == (2, 0)
     assert result.array([16], "uint8").sum() == 0  # recorded, not run
     for value in (3, 5):
         source.array([16], "uint8")[:] = value
         graph.launch(stream)
         stream.synchronize()
         assert (result.array([16], "uint8") == value).all()
+
+
+def test_a_graph_tells_copies_of_pageable_memory(cuda: ModuleType) -> None:
+    stream, device = cuda.Stream(), cuda.DeviceBuffer(16)
+    pageable = np.zeros(16, np.uint8)
+    stream.begin_capture()
+    cuda.copy_async(device.pointer, pageable.ctypes.data, 16, stream)
+    cuda.copy_async(pageable.ctypes.data, device.pointer, 16, stream)
+    graph = stream.end_capture()
+    assert graph.host_work == (0 if cuda.emulated else 2)
 
 
 def test_a_graph_takes_the_pointers_of_a_later_recording_of_the_same_steps(cuda: ModuleType) -> None:

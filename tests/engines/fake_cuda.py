@@ -38,9 +38,11 @@ class FakeCuda(ModuleType):
         self.counts: dict[str, int] = {}
         self.streams: dict[int, Stream] = {}
         self.devices = devices
+        self.host_work = 0  # of graphs
         self.current = 0
         self.info = SimpleNamespace(name="fake GPU", integrated=integrated, can_map_host=can_map_host)
         self.Stream = lambda: Stream(self)
+        self.Event = lambda: Event(self)
         self.DeviceBuffer = lambda nbytes: DeviceBuffer(self, nbytes)
         self.HostBuffer = lambda nbytes, mapped=False: HostBuffer(self, nbytes, mapped)
 
@@ -65,6 +67,27 @@ class FakeCuda(ModuleType):
             self.check(destination, nbytes, pinned=True)
             self.check(source, nbytes, pinned=True)
             ctypes.memmove(destination, source, nbytes)
+
+        stream.put(copy)
+
+    def copy_rows_async(
+        self,
+        destination: int,
+        destination_stride: int,
+        source: int,
+        source_stride: int,
+        row_bytes: int,
+        rows: int,
+        stream: Stream,
+    ) -> None:
+        self.count("copy")
+
+        def copy() -> None:
+            for row in range(rows):
+                there, here = destination + row * destination_stride, source + row * source_stride
+                self.check(there, row_bytes, pinned=True)
+                self.check(here, row_bytes, pinned=True)
+                ctypes.memmove(there, here, row_bytes)
 
         stream.put(copy)
 
@@ -131,6 +154,7 @@ class HostBuffer:
 class Graph:
     def __init__(self, cuda: FakeCuda, work: list[Callable[[], None]]) -> None:
         self._cuda, self._work = cuda, work
+        self.host_work = cuda.host_work
 
     def launch(self, stream: Stream) -> None:
         self._cuda.count("launch")
@@ -157,9 +181,8 @@ class Stream:
 
     def synchronize(self) -> None:
         assert not self.capturing, "a stream that is captured cannot be waited for"
-        queue, self._queue = self._queue, []
-        for work in queue:
-            work()
+        while self._queue:  # which other streams that are waited for shorten meanwhile
+            self._queue.pop(0)()
         self._cuda.count("synchronize")
 
     def begin_capture(self) -> None:
@@ -170,6 +193,66 @@ class Stream:
     def end_capture(self) -> Graph:
         work, self._recorded = self._recorded, None
         assert work is not None
+        joined = [stream for stream in self._cuda.streams.values() if stream._recorded is work]
+        for stream in joined:
+            stream._recorded = None
         if self.broken:
             raise CudaError("cudaStreamEndCapture: cudaErrorStreamCaptureInvalidated")
+        if joined:
+            raise CudaError("cudaStreamEndCapture: cudaErrorStreamCaptureUnjoined")
         return Graph(self._cuda, work)
+
+    def wait(self, event: Event) -> None:
+        """A stream that waits for an event of a recording is recorded, too, until the one that records waits for it."""
+        recorded = event.recorded
+        if recorded is None:
+            assert not self.capturing, (
+                "what is recorded cannot wait for what is not (cudaErrorStreamCaptureIsolation)"
+            )
+            self.put(event.reaching())
+        elif self._recorded is None:
+            self._recorded = recorded
+        else:
+            assert self._recorded is recorded
+            event.leave()
+
+
+class Event:
+    """Reached when its stream gets there."""
+
+    def __init__(self, cuda: FakeCuda) -> None:
+        cuda.count("event")
+        self._cuda = cuda
+        self._stream: Stream | None = None
+        self._marks: list[int] = []  # of recordings: the first is not reached yet
+        self._number = 0
+        self.recorded: list[Callable[[], None]] | None = None  # by a stream that was being recorded
+
+    def record(self, stream: Stream) -> None:
+        self._stream, self._number = stream, self._number + 1
+        self.recorded = stream._recorded
+        if self.recorded is None:
+            mark = self._number
+            self._marks.append(mark)
+            stream.put(lambda: self._marks.remove(mark))
+
+    def leave(self) -> None:
+        """Its stream is recorded no longer."""
+        self._stream._recorded = None
+
+    def is_reached(self) -> bool:
+        return not self._marks
+
+    def synchronize(self) -> None:
+        self._cuda.count("synchronize")
+        self.reaching()()
+
+    def reaching(self) -> Callable[[], None]:
+        """Does what is before it, as it was last recorded, on its stream."""
+        stream, number = self._stream, self._number
+
+        def reach() -> None:
+            while self._marks and self._marks[0] <= number:
+                stream._queue.pop(0)()
+
+        return reach

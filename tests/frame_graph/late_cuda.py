@@ -28,14 +28,11 @@ class LateCuda(FakeCuda):
         self.emulated_module = emulated
         self.view_memory = emulated.view_memory
         self.read_dlpack = emulated.read_dlpack
-        self.Event = lambda: Event(self)
         self.DeviceBuffer = lambda nbytes: LateBuffer(self, nbytes)
         new_stream = self.Stream
 
         def stream() -> Stream:
-            made = new_stream()
-            made.wait = lambda event: made.put(event.synchronize)
-            return made
+            return new_stream()
 
         stream.wrap = lambda handle: self.streams[handle]
         self.Stream = stream
@@ -76,28 +73,3 @@ class LateBuffer(DeviceBuffer):
     def __init__(self, cuda: LateCuda, nbytes: int) -> None:
         super().__init__(cuda, nbytes)
         self._cuda_view = cuda.view_memory
-
-
-class Event:
-    """Reached when its stream gets there."""
-
-    def __init__(self, cuda: LateCuda) -> None:
-        cuda.count("event")
-        self._cuda = cuda
-        self._stream: Stream | None = None
-        self._marks: list[int] = []  # of recordings: the first is not reached yet
-        self._number = 0
-
-    def record(self, stream: Stream) -> None:
-        self._stream, self._number = stream, self._number + 1
-        mark = self._number
-        self._marks.append(mark)
-        stream.put(lambda: self._marks.remove(mark))
-
-    def is_reached(self) -> bool:
-        return not self._marks
-
-    def synchronize(self) -> None:
-        self._cuda.count("synchronize")
-        while self._marks:
-            self._stream._queue.pop(0)()

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from comparing import assert_same, frames
 from cuda_modules import emulated_or_skip
-from frame_networks import FAMILIES, data_dependent, family, head, label_maps, rows, spec
+from frame_networks import FAMILIES, SIDE, data_dependent, family, head, label_maps, rows, spec
 from late_cuda import LateCuda
 from test_model import classifier
 from tiny_networks import BYTE, INT, LONG
@@ -433,6 +433,20 @@ def test_a_frame_that_is_written_into_the_models_buffer_is_not_copied(
         assert_same(submission.result(), reference(frame))
 
 
+def test_of_a_lent_buffer_only_the_rows_that_are_read_go_up(machine: Machine, open_model: Open) -> None:
+    model, reference = open_model(*family("yolo")), open_model(*family("yolo"), slots=0)
+    shape, moved = (SIDE * 3, 100, 3), []
+    copy = machine.cuda.copy_rows_async
+    machine.cuda.copy_rows_async = lambda *given: (moved.append(given[4] * given[5]), copy(*given))
+    for seed in range(4):
+        buffer = model.frame_buffer(shape)
+        buffer[:] = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+        expected = reference(buffer.copy())
+        assert_same(model(buffer), expected)
+    # A frame, and the recording of the rest; on shared memory nothing goes up.
+    assert moved == ([] if machine.cuda.info.integrated else [SIDE * 100 * 3] * 2)
+
+
 def test_a_lent_buffer_is_not_copied_either_where_another_slot_becomes_free(
     open_model: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -453,6 +467,39 @@ def test_a_lent_buffer_is_not_copied_either_where_another_slot_becomes_free(
     monkeypatch.undo()
     for frame, result in zip(given, found, strict=True):
         assert_same(result, reference(frame))
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+def test_frames_of_many_kinds_in_any_order(open_model: Open, slots: int) -> None:
+    """What a frame shares with the one before it is not told again; what it does not share must be."""
+    model, reference = open_model(*family("yolo"), slots=slots), open_model(*family("yolo"), slots=0)
+    rng = np.random.default_rng(slots)
+    shapes = [(SIDE * 3, 48, 3), (48, SIDE * 3, 3), (SIDE * 3, 48), (40, 64, 4)]
+    shape, options, way = shapes[0], {}, 0
+    ahead: list[tuple[Any, Any]] = []
+    for turn in range(60):
+        # One thing changes at a time, so that what follows is often nearly of the kind before.
+        what = rng.integers(5)
+        shape = shapes[rng.integers(2 if turn % 2 else 4)] if what == 0 else shape
+        if what == 1:
+            options = {} if options else {"confidence": 0.9}
+        way = rng.integers(4) if what == 2 else way
+        frame = rng.integers(0, 256, shape, np.uint8)
+        given: Any = frame
+        if way == 1:
+            given = model.frame_buffer(shape)
+            given[:] = frame
+        elif way == 2:
+            given = Interface(frame)
+        elif way == 3:
+            given = [frame, rng.integers(0, 256, shapes[turn % 4], np.uint8)]
+        expected = [reference(one, **options) for one in (given if way == 3 else [frame])]
+        ahead.append((model.submit(given, **options), expected))
+        if len(ahead) >= slots:
+            submission, wanted = ahead.pop(0)
+            got = submission.result()
+            for one, other in zip(got if isinstance(got, list) else [got], wanted, strict=True):
+                assert_same(one, other)
 
 
 def test_each_frame_of_a_batch_has_its_buffer(open_model: Open) -> None:

@@ -1,4 +1,4 @@
-"""The same over ONNX Runtime's CUDA provider: its runs stand between our kernels on one stream, unrecorded."""
+"""The same over ONNX Runtime's CUDA provider: its runs stand between our kernels, recorded with them or step by step."""
 
 from __future__ import annotations
 
@@ -40,21 +40,36 @@ def test_families_give_the_processors_results(
     on_processor = open_model(spec, network, "cpu")
     for frame in frames(6):
         assert_same(on_gpu(frame), on_processor(frame))
-    assert machine.ort.unwaited == 6
+    assert machine.cuda.counts.get("launch", 0) == (5 if cuda_graph else 0)
     batch = frames(3)
     for got, expected in zip(on_gpu(batch), on_processor(batch), strict=True):
         assert_same(got, expected)
 
 
-def test_frames_on_their_way_share_a_stream_and_keep_their_results(
-    open_model: Callable[..., Model], machine: Machine
+@pytest.mark.parametrize("cuda_graph", [False, True])
+def test_frames_on_their_way_keep_their_results(
+    open_model: Callable[..., Model], machine: Machine, cuda_graph: bool
 ) -> None:
-    model, reference = open_model(*family("yolo")), open_model(*family("yolo"), "cpu")
+    model = open_model(*family("yolo"), cuda_graph=cuda_graph)
+    other, reference = model.clone(), open_model(*family("yolo"), "cpu")
     given = frames(7)
-    ahead = [model.submit(frame) for frame in given]
-    for frame, submission in zip(given, ahead, strict=True):
-        assert_same(submission.result(), reference(frame))
-    assert len(machine.cuda.streams) == 1
+    ahead = [one.submit(frame) for frame in given for one in (model, other)]
+    for index, submission in enumerate(ahead):
+        assert_same(submission.result(), reference(given[index // 2]))
+    assert len(machine.cuda.streams) == 1 + 2 * 2, "the network's, and one a slot"
+    assert machine.cuda.counts.get("launch", 0) == (14 - 2 * 2 if cuda_graph else 0)
+
+
+def test_in_steady_state_a_frame_is_one_launch(open_model: Callable[..., Model], machine: Machine) -> None:
+    model = open_model(*family("yolo"))
+    given = frames(1)[0]
+    for _ in range(3):
+        model(given)
+    counts, unwaited = dict(machine.cuda.counts), machine.ort.unwaited
+    model(given)
+    new = {name: machine.cuda.counts[name] - counts[name] for name in counts}
+    assert {name: count for name, count in new.items() if count} == {"launch": 1, "synchronize": 1}
+    assert machine.ort.unwaited == unwaited
 
 
 def test_without_slots_the_processor_prepares_and_decodes(
@@ -63,14 +78,14 @@ def test_without_slots_the_processor_prepares_and_decodes(
     model, reference = open_model(*family("yolo"), slots=0), open_model(*family("yolo"), "cpu")
     for frame in frames(3):
         assert_same(model(frame), reference(frame))
-    assert machine.ort.unwaited == 0
     assert "kernels" not in machine.cuda.counts
 
 
 def test_what_onnxruntime_says_is_passed_on_and_the_next_frame_goes_on(
     open_model: Callable[..., Model],
 ) -> None:
-    model, reference = open_model(*family("yolo")), open_model(*family("yolo"), "cpu")
+    model = open_model(*family("yolo"), cuda_graph=False)
+    reference = open_model(*family("yolo"), "cpu")
     frame = frames(1)[0]
     model(frame)
 

@@ -164,6 +164,15 @@ void copy(std::uint64_t destination, std::uint64_t source, std::size_t nbytes, c
     copy_async(as_pointer(destination), as_pointer(source), nbytes, stream.get());
 }
 
+void copy_rows(std::uint64_t destination, std::size_t destination_stride, std::uint64_t source,
+               std::size_t source_stride, std::size_t row_bytes, std::size_t rows,
+               const StreamObject& stream) {
+    require(rows < 2 || (destination_stride >= row_bytes && source_stride >= row_bytes),
+            "rows must not overlap: strides must be row_bytes or more");
+    copy_rows_async({as_pointer(destination), destination_stride}, {as_pointer(source), source_stride},
+                    row_bytes, rows, stream.get());
+}
+
 }  // namespace
 
 void bind_memory(nb::module_& module) {
@@ -224,6 +233,9 @@ void bind_memory(nb::module_& module) {
     module.def("copy_async", &copy, "destination"_a, "source"_a, "nbytes"_a, "stream"_a,
                "Copy between any two kinds of memory; in the stream's order where the processor's side is "
                "pinned.");
+    module.def("copy_rows_async", &copy_rows, "destination"_a, "destination_stride"_a, "source"_a,
+               "source_stride"_a, "row_bytes"_a, "rows"_a, "stream"_a,
+               "Copy rows that lie `stride` bytes from one to the next, as copy_async does.");
     module.def(
         "fill_async",
         [](std::uint64_t destination, std::uint8_t value, std::size_t nbytes, const StreamObject& stream) {

@@ -105,7 +105,12 @@ void bind_streams(nb::module_& module) {
             "newer"_a,
             "Take the parameters of a later recording of the same steps; False where the steps differ, and "
             "then nothing changed.")
-        .def_prop_ro("num_nodes", [](const GraphObject& self) { return count_nodes(self.get()); });
+        .def_prop_ro("num_nodes", [](const GraphObject& self) { return count_nodes(self.get()); })
+        .def_prop_ro(
+            "host_work", [](const GraphObject& self) { return count_host_work(self.get()); },
+            "Of its nodes, those that call the processor, or copy from or to memory of its that is not "
+            "pinned: "
+            "it must be there whenever the graph is launched. The emulation does not tell: 0.");
 }
 
 }  // namespace ev::cuda::bind

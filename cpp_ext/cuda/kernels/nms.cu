@@ -103,14 +103,19 @@ struct FindOverlaps {
     }
 };
 
+/// Of 64 boxes the ones before number `count`.
+EV_BODY inline std::uint64_t first_bits(int count) {
+    return count < kWord ? (std::uint64_t{1} << count) - 1 : ~std::uint64_t{0};
+}
+
 struct Suppress {
-    static constexpr int kThreads = 128;
+    static constexpr int kThreads = 256;
     static constexpr bool kHasBarriers = true;
     struct Shared {
         std::uint64_t suppressed[kMaxCandidates / kWord];
         std::uint64_t diagonal[kWord];
         std::uint64_t suppressing;  // of the present 64 boxes
-        std::int32_t kept;
+        std::uint64_t surviving;
     };
 
     Candidates candidates;
@@ -125,44 +130,50 @@ struct Suppress {
         const int count = candidates.counts[block.x];
         const int used = ceil_div(count, kWord);
         const std::int64_t image = static_cast<std::int64_t>(block.x) * candidates.pitch;
+        std::int32_t* const written = kept + static_cast<std::int64_t>(block.x) * max_detections;
+        // A row of overlaps is read by several threads, which share the words of later boxes.
+        const int row = block.thread % kWord;
+        const int part = block.thread / kWord;
+        const int parts = block.threads / kWord;
         for (int i = block.thread; i < used; i += block.threads) shared.suppressed[i] = 0;
-        if (block.thread == 0) shared.kept = 0;
-        for (int word = 0; word < used; ++word) {
-            const std::uint64_t* rows = overlaps + (image + static_cast<std::int64_t>(word) * kWord) * words;
+        int kept_before = 0;
+        for (int word = 0; word < used && kept_before < max_detections; ++word) {
+            const std::uint64_t* own =
+                overlaps + (image + static_cast<std::int64_t>(word) * kWord + row) * words;
             const int end = count - word * kWord < kWord ? count - word * kWord : kWord;
-            if (block.thread < end) {
-                shared.diagonal[block.thread] = rows[static_cast<std::int64_t>(block.thread) * words + word];
+            if (block.thread < end) shared.diagonal[row] = own[word];
+            block.barrier();
+            if (block.thread == 0) decide(shared, word, end, max_detections - kept_before);
+            block.barrier();
+            const std::uint64_t surviving = shared.surviving;
+            if (part == 0 && (surviving >> row & 1) != 0) {
+                written[kept_before + count_bits(surviving & first_bits(row))] = word * kWord + row;
             }
-            block.barrier();
-            if (block.thread == 0) decide(shared, word, end, block.x);
-            block.barrier();
-            if (shared.kept >= max_detections) break;
-            for (int other = word + 1 + block.thread; other < used; other += block.threads) {
-                std::uint64_t bits = 0;
-                for (int i = 0; i < end; ++i) {
-                    if ((shared.suppressing >> i & 1) == 0) continue;
-                    bits |= rows[static_cast<std::int64_t>(i) * words + other];
-                }
-                shared.suppressed[other] |= bits;
+            kept_before += count_bits(surviving);
+            if ((shared.suppressing >> row & 1) == 0) continue;
+            for (int other = word + 1 + part; other < used; other += parts) {
+                const std::uint64_t bits = own[other];
+                if (bits != 0) atomic_or(&shared.suppressed[other], bits);
             }
         }
-        if (block.thread == 0) counts[block.x] = shared.kept;
+        if (block.thread == 0) counts[block.x] = kept_before;
     }
 
-    /// Boxes 64 word to 64 word + end - 1, one after another.
-    EV_BODY void decide(Shared& shared, int word, int end, int image) const {
-        std::uint64_t suppressed = shared.suppressed[word];
-        std::uint64_t suppressing = 0;
-        for (int i = 0; i < end && shared.kept < max_detections; ++i) {
-            const bool survives = (suppressed >> i & 1) == 0;
-            if (!survives && greedy) continue;
-            suppressing |= std::uint64_t{1} << i;
-            suppressed |= shared.diagonal[i];
-            if (!survives) continue;
-            kept[static_cast<std::int64_t>(image) * max_detections + shared.kept] = word * kWord + i;
-            ++shared.kept;
+    /// Which of boxes 64 word to 64 word + end - 1 survive, `room` at most, and which suppress others.
+    EV_BODY void decide(Shared& shared, int word, int end, int room) const {
+        std::uint64_t left = ~shared.suppressed[word] & first_bits(end);
+        if (!greedy) {
+            for (int i = 0; i < end; ++i) left &= ~shared.diagonal[i];
         }
-        shared.suppressing = suppressing;
+        std::uint64_t surviving = 0;
+        for (; left != 0 && room > 0; --room) {
+            const int best = lowest_bit(left);
+            surviving |= std::uint64_t{1} << best;
+            left &= left - 1;
+            if (greedy) left &= ~shared.diagonal[best];
+        }
+        shared.surviving = surviving;
+        shared.suppressing = greedy ? surviving : first_bits(end);
     }
 };
 
