@@ -16,9 +16,9 @@ from typing import Any
 
 from edgevision.backends.base import TensorInfo
 from edgevision.backends.buffers import Dim
-from edgevision.backends.cuda import Cuda, choose_mapped, load_cuda
+from edgevision.backends.cuda import choose_mapped, load_cuda
 from edgevision.backends.options import OnnxRuntimeOptions
-from edgevision.backends.ort_gpu import NetworkQueue, OnnxRuntimeGpuSession
+from edgevision.backends.ort_gpu import GpuNetwork, NetworkQueue, OnnxRuntimeGpuSession
 from edgevision.backends.ort_providers import (
     CPU_PROVIDER,
     GpuPlace,
@@ -80,13 +80,7 @@ def _open_gpu(
 ) -> OnnxRuntimeSession | str:
     """The session on a GPU; why a provider did not start."""
     preload_libraries(library)
-    cuda = _our_cuda(library, options, place)
-    record = options.cuda_graph and place.providers == ("cuda",) and can_be_recorded(library)
-    queue = (
-        None
-        if cuda is None
-        else NetworkQueue(cuda, slots=options.slots, record=record, strict=options.strict)
-    )
+    queue = _open_queue(library, options, place)
     providers = place.arguments(options, None if queue is None else queue.stream.handle)
     settings = _session_options(library, options)
     if can_tell_nodes(library):
@@ -108,31 +102,34 @@ def _open_gpu(
         warnings.warn(message, EdgeVisionWarning, stacklevel=3)
     runtime = f"{runtime} ({place.providers[0]})"
     network = _describe_network(session, source, runtime, where)
-    if cuda is None or queue is None:
+    if queue is None:
         return OnnxRuntimeSession(network)
-    mapped = choose_mapped(options.memory, cuda.device_info(place.index))
+    mapped = choose_mapped(options.memory, queue.cuda.device_info(place.index))
     on_processor = tensors_of_the_processor(session)
-    queue.options = library.RunOptions()
-    queue.options.add_run_config_entry("disable_synchronize_execution_providers", "1")
-    queue.record = queue.record and not fallback and not on_processor
-    new_tensors = partial(CudaTensors, cuda, place.index, on_processor, mapped=mapped)
-    return OnnxRuntimeGpuSession(replace(network, new_tensors=new_tensors, gpu=queue))
+    whole = place.providers == ("cuda",) and not fallback and not on_processor
+    record = options.cuda_graph and whole and can_be_recorded(library)
+    recorded = library.RunOptions()
+    recorded.add_run_config_entry("disable_synchronize_execution_providers", "1")
+    gpu = GpuNetwork(queue, record, recorded, options.slots, options.strict)
+    new_tensors = partial(CudaTensors, queue.cuda, place.index, on_processor, mapped=mapped)
+    return OnnxRuntimeGpuSession(replace(network, new_tensors=new_tensors, gpu=gpu))
 
 
-def _our_cuda(library: ModuleType, options: OnnxRuntimeOptions, place: GpuPlace) -> Cuda | None:
-    """The extension; None where it is not built, or the library is too old for it: then ONNX Runtime copies by itself."""
+def _open_queue(library: ModuleType, options: OnnxRuntimeOptions, place: GpuPlace) -> NetworkQueue | None:
+    """With a stream of the extension's; None where that is not built, or the library too old for it: then ONNX Runtime
+    copies by itself."""
+    if not can_tell_places(library):
+        if options.memory == "auto":
+            return None
+        raise BackendError(f"memory={options.memory!r} needs onnxruntime 1.23, this is {library.__version__}")
     try:
-        if not can_tell_places(library):
-            raise BackendError(
-                f"memory={options.memory!r} needs onnxruntime 1.23, this is {library.__version__}"
-            )
         cuda = load_cuda()
     except BackendError:
-        if options.memory != "auto":
-            raise
-        return None
+        if options.memory == "auto":
+            return None
+        raise
     cuda.set_device(place.index)
-    return cuda
+    return NetworkQueue(cuda)
 
 
 def _new_session(

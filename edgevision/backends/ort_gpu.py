@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from edgevision.backends.ort_tensors import CudaTensors
 from edgevision.backends.recorder import Recorder
 from edgevision.errors import BackendError
 
-__all__ = ["NetworkQueue", "OnnxRuntimeGpuSession"]
+__all__ = ["GpuNetwork", "NetworkQueue", "OnnxRuntimeGpuSession"]
 
 
 class NetworkQueue:
@@ -26,15 +27,9 @@ class NetworkQueue:
     gets into a recording of another's.
     """
 
-    def __init__(self, cuda: Cuda, *, slots: int, record: bool, strict: bool) -> None:
-        """record: whether graphs are wanted, and the network is one that a graph can hold. slots, strict: as in
-        OnnxRuntimeOptions."""
-        self.slots, self.record, self.strict = slots, record, strict
+    def __init__(self, cuda: Cuda) -> None:
+        self.cuda = cuda
         self.stream = cuda.Stream()
-        self.options: Any = None
-        """Of runs that are recorded, which cannot wait for the GPU; made when the network is loaded. Other runs wait: of
-        those that do not, ONNX Runtime keeps memory until one does, and aborts where the network goes before that."""
-        self._cuda = cuda
         self._lock = threading.RLock()
         self._ready, self._done = cuda.Event(), cuda.Event()
 
@@ -45,7 +40,7 @@ class NetworkQueue:
         """
         with self._lock:
             # A graph keeps the events that it was recorded with.
-            ready, done = (self._cuda.Event(), self._cuda.Event()) if recording else (self._ready, self._done)
+            ready, done = (self.cuda.Event(), self.cuda.Event()) if recording else (self._ready, self._done)
             ready.record(stream)
             self.stream.wait(ready)
             if not recording:
@@ -66,6 +61,24 @@ class NetworkQueue:
         return self._lock
 
 
+@dataclass(frozen=True)
+class GpuNetwork:
+    """What the sessions of one network on a GPU share beside the network.
+
+    record:   whether graphs are wanted, and the network is one that a graph can hold.
+    recorded: the options of runs that are recorded, which cannot wait for the GPU. Other runs wait: of those that do
+              not, ONNX Runtime keeps memory until one does, and aborts where the network goes before that.
+    slots:    as in OnnxRuntimeOptions.
+    strict:   as in SessionOptions.
+    """
+
+    queue: NetworkQueue
+    record: bool
+    recorded: Any
+    slots: int
+    strict: bool
+
+
 class _QueuedGraph:
     """A graph that is launched in its turn."""
 
@@ -82,13 +95,10 @@ class OnnxRuntimeGpuSession(OnnxRuntimeSession):
     def __init__(self, network: Network) -> None:
         super().__init__(network)
         self._memory = cast(CudaTensors, self._tensors)
-        self._queue: NetworkQueue = network.gpu
+        shared: GpuNetwork = network.gpu
+        self._shared, self._queue = shared, shared.queue
         self._recorder = Recorder(
-            network.source.name,
-            self.stream,
-            wanted=self._queue.record,
-            strict=self._queue.strict,
-            trust_host=False,
+            network.source.name, self.stream, wanted=shared.record, strict=shared.strict, trust_host=False
         )
         self._graph: Graph | None = None
         self._ran = False  # at the present shapes
@@ -112,7 +122,7 @@ class OnnxRuntimeGpuSession(OnnxRuntimeSession):
     def slots(self) -> int:
         """See `DeviceSession.slots`."""
         require_open(self._network)
-        return self._queue.slots
+        return self._shared.slots
 
     @property
     def recordable(self) -> bool:
@@ -163,7 +173,7 @@ class OnnxRuntimeGpuSession(OnnxRuntimeSession):
         if not self._settled:
             self.run()
         recording = self._recorder.recording
-        options = self._queue.options if recording else None
+        options = self._shared.recorded if recording else None
         self._queue.run(self.stream, lambda: self._run_bound(self._binding, options), recording=recording)
 
     def download(self, names: Iterable[str]) -> None:

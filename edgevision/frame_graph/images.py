@@ -147,11 +147,6 @@ class FrameMemory:
         return True
 
     @property
-    def is_mapped(self) -> bool:
-        """Whether both sides are one."""
-        return self._mapped
-
-    @property
     def address(self) -> int:
         """Where the device sees it."""
         return int(self._host.device_pointer if self._mapped else self._device.pointer)

@@ -74,9 +74,8 @@ class Slot:
         self._owners: list[Any] = []  # of frames on the device, until the launch is done
         self._kind: Any = None  # of the last batch, where the next one may be like it
         self._key: Any = None  # of its graph
-        self._copies: list[
-            tuple[NDArray[np.uint8], slice] | None
-        ] = []  # where its frames' rows were copied to
+        # Where its frames' rows were copied to, and which; None of one that was written there.
+        self._copies: list[tuple[NDArray[np.uint8], slice] | None] = []
         self._waited = False
         self._prepared = self._started = 0
 
@@ -265,7 +264,7 @@ class Slot:
         row_bytes = frame.nbytes // frame.shape[0]
         held = self._holds(index, frame)
         rows = needed_rows(placement, self._preparation.spec.filter)
-        if row_bytes % (rows.step or 1) or (held and self._memories[index].is_mapped):
+        if row_bytes % (rows.step or 1) or (held and self.session.mapped):
             rows = slice(None)
         first, step = rows.start or 0, rows.step or 1
         needed = frame[rows]

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -454,6 +454,15 @@ def test_clone_has_its_own_buffers(opened) -> None:
     )
 
 
+def run_in_threads(count: int, work: Callable[[int], None]) -> None:
+    """work(0), work(1), ... at once, each in a thread."""
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 def test_clones_run_in_threads(opened) -> None:
     session = opened(tiny.conv_relu())
     images = [_floats(1, 3, 24 + worker, 32) for worker in range(3)]
@@ -468,11 +477,7 @@ def test_clones_run_in_threads(opened) -> None:
             if not np.array_equal(clone.run({"x": images[worker]})["y"], serial[worker]):
                 wrong.append(worker)
 
-    threads = [threading.Thread(target=work, args=(worker,)) for worker in range(len(images))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_in_threads(len(images), work)
     assert wrong == []
 
 

@@ -460,7 +460,7 @@ def test_the_real_library_tells_its_nodes(
         sys.modules["edgevision.backends.ort_providers"].GPU_PROVIDERS, "cuda", "AzureExecutionProvider"
     )
     monkeypatch.setattr("edgevision.backends.ort_providers._provider_options", lambda *_: {})
-    monkeypatch.setattr("edgevision.backends.onnxruntime._our_cuda", lambda *_: None)
+    monkeypatch.setattr("edgevision.backends.onnxruntime._open_queue", lambda *_: None)
     said = "2 of 2 nodes on cpu: Conv, Relu" if tells else "some nodes on cpu"
     x = np.zeros((1, 3, 4, 4), np.float32)
     with pytest.warns(EdgeVisionWarning, match=said):

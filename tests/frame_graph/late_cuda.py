@@ -9,7 +9,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from fake_cuda import DeviceBuffer, FakeCuda, Stream
+from fake_cuda import DeviceBuffer, FakeCuda
 
 # Class -> its methods that put work on a stream, the last argument.
 KERNELS = {
@@ -29,13 +29,7 @@ class LateCuda(FakeCuda):
         self.view_memory = emulated.view_memory
         self.read_dlpack = emulated.read_dlpack
         self.DeviceBuffer = lambda nbytes: LateBuffer(self, nbytes)
-        new_stream = self.Stream
-
-        def stream() -> Stream:
-            return new_stream()
-
-        stream.wrap = lambda handle: self.streams[handle]
-        self.Stream = stream
+        self.Stream.wrap = lambda handle: self.streams[handle]
         for name, puts in KERNELS.items():
             setattr(self, name, self._late(getattr(emulated, name), puts))
 

@@ -109,8 +109,7 @@ void bind_streams(nb::module_& module) {
         .def_prop_ro(
             "host_work", [](const GraphObject& self) { return count_host_work(self.get()); },
             "Of its nodes, those that call the processor, or copy from or to memory of its that is not "
-            "pinned: "
-            "it must be there whenever the graph is launched. The emulation does not tell: 0.");
+            "pinned: it must be there whenever the graph is launched. The emulation does not tell: 0.");
 }
 
 }  // namespace ev::cuda::bind
