@@ -1,6 +1,7 @@
 #include <utility>
 
 #include "bind.h"
+#include "buffer_view.h"
 #include "color_job.h"
 #include "image_job.h"
 #include "memory_checks.h"
@@ -46,10 +47,10 @@ class ImagePlan {
 
     /// False, with nothing written, unless these are arrays as the plan has them, apart in memory.
     bool write(nb::handle image_object, nb::handle out_object) const {
-        Image image;
-        Out out;
+        BufferView image;
+        BufferView out;
         ImageJob job = job_;
-        if (!take(image_object, &image) || !take(out_object, &out)) return false;
+        if (!take(image_object, false, &image) || !take(out_object, true, &out)) return false;
         if (!set_image(image, &job.image) || !set_out(out, &job.out) || !are_apart(out, image)) return false;
         const ReleaseIfLong released(pixels_);
         run_job(job);
@@ -60,9 +61,9 @@ class ImagePlan {
     bool write_yuv(const Plane& y, const Plane& u, const Plane& v, int luma_offset, int luma, int red_v,
                    int green_u, int green_v, int blue_u, nb::handle out_object) const {
         const YuvFrame frame = view_frame(y, u, v, luma_offset, luma, red_v, green_u, green_v, blue_u);
-        Out out;
+        BufferView out;
         ImageJob job = job_;
-        if (!take(out_object, &out) || !set_out(out, &job.out)) return false;
+        if (!take(out_object, true, &out) || !set_out(out, &job.out)) return false;
         if (!is(y.shape(0), job.image.height) || !is(y.shape(1), job.image.width) ||
             job.image.channels != 3 || !are_apart(out, y, u, v)) {
             return false;
@@ -82,27 +83,28 @@ class ImagePlan {
     ImageJob job_;  // all but the arrays' addresses and strides
 
     /// Nothing but NumPy's arrays: whoever reads the code above this expects what they are.
-    template <class Array>
-    bool take(nb::handle object, Array* array) const {
-        return nb::isinstance(object, array_type_) && nb::try_cast(object, *array, false);
+    bool take(nb::handle object, bool to_write, BufferView* view) const {
+        return nb::isinstance(object, array_type_) && view->open(object.ptr(), to_write);
     }
 
-    static bool set_image(const Image& image, ImageView* view) {
+    static bool set_image(const BufferView& image, ImageView* view) {
+        if (image.element() != 'B') return false;
         const bool planar = image.ndim() == 2;
         if (planar ? view->channels != 1 : image.ndim() != 3 || !is(image.shape(2), view->channels))
             return false;
-        view->data = image.data();
+        view->data = static_cast<const std::uint8_t*>(image.data());
         view->row_stride = static_cast<std::ptrdiff_t>(image.stride(0));
         view->pixel_stride = static_cast<std::ptrdiff_t>(image.stride(1));
         view->channel_stride = planar ? 0 : static_cast<std::ptrdiff_t>(image.stride(2));
         return is(image.shape(0), view->height) && is(image.shape(1), view->width);
     }
 
-    bool set_out(const Out& out, TensorView* view) const {
+    bool set_out(const BufferView& out, TensorView* view) const {
         const std::size_t c = nhwc_ ? 2 : 0;
         const std::size_t y = nhwc_ ? 0 : 1;
         const std::size_t x = nhwc_ ? 1 : 2;
-        if (out.ndim() != 3 || out.dtype() != table_.dtype() || !is_aligned(out)) return false;
+        if (out.ndim() != 3 || out.element() != element_letter(view->element) || !is_aligned(out))
+            return false;
         view->data = out.data();
         view->channel_stride = static_cast<std::ptrdiff_t>(out.stride(c));
         view->row_stride = static_cast<std::ptrdiff_t>(out.stride(y));

@@ -17,8 +17,6 @@ namespace ev::bind {
 
 namespace nb = nanobind;
 
-using Image = nb::ndarray<const std::uint8_t, nb::device::cpu>;
-using Out = nb::ndarray<nb::device::cpu>;
 using Table = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
 
 inline constexpr int kMaxImageSide = 1 << 24;
@@ -36,6 +34,11 @@ inline Element element_of(nb::dlpack::dtype type) {
         return Element::f16;
     }
     throw nb::type_error("table, pad and out must be uint8, float16 or float32");
+}
+
+/// As the struct module names it.
+inline char element_letter(Element element) {
+    return element == Element::u8 ? 'B' : (element == Element::f16 ? 'e' : 'f');
 }
 
 inline std::ptrdiff_t element_size(Element element) {
