@@ -119,7 +119,7 @@ def test_cropped_and_padded(layout: str) -> None:
     np.testing.assert_array_equal(out, expected if layout == "nhwc" else expected.transpose(2, 0, 1))
 
 
-# Planes of 16 MiB and more together are written past the caches, where they are aligned alike.
+# Results of 12 MiB and more are written past the caches, planes where they are aligned alike.
 LARGE = [
     pytest.param("gray", "gray", "nchw", (4103, 4099), id="gray"),
     pytest.param("bgr", "gray", "nchw", (4103, 4099), id="luma"),

@@ -49,7 +49,7 @@ class Dots {
             next = std::max(next, first / kDotRows);
             for (; next * kDotRows < first + count; ++next) pass_horizontal(next);
             pass_vertical(first, count);
-            store_row(job_, y, x_, width_, s_.row);
+            store_row(job_, y, x_, width_, s_.row, width_);
         }
     }
 

@@ -169,8 +169,8 @@ struct DotScratch {
         planes = arena.take<std::uint8_t>(static_cast<std::size_t>(split) * kDotRows);
         converted = arena.take<std::uint8_t>(converted_row * kDotRows);
         ring = arena.take<std::uint8_t>(plan.quad_bytes() * static_cast<std::size_t>(plan.quads));
-        row = arena.take<std::uint8_t>(static_cast<std::size_t>(plan.tile_columns()) *
-                                       static_cast<std::size_t>(job.out.channels));
+        row = arena.take<std::uint8_t>(kRowSlack + static_cast<std::size_t>(plan.tile_columns()) *
+                                                       static_cast<std::size_t>(job.out.channels));
     }
 };
 

@@ -1,6 +1,7 @@
 #include "byte_picker.h"
 
 #include <algorithm>
+#include <cstring>
 
 #if defined(__AVX2__)
 #include <immintrin.h>
@@ -70,14 +71,17 @@ BytePicker::BytePicker(Arena& arena, int count)
     : count_(count),
       offsets_(arena.take<std::ptrdiff_t>(static_cast<std::size_t>(count))),
       window_(arena.take<Window>(most_windows(count))),
-      places_(arena.take<std::uint8_t>(most_windows(count) * kPickLane)) {}
+      places_(arena.take<std::uint8_t>(most_windows(count) * kPickLane)),
+      copy_(arena.take<std::uint8_t>(kWindowBytes)) {}
 
 void BytePicker::plan() {
     windows_ = 0;
     if (kPickLane == 0 || count_ == 0) return;
     const auto [lowest, highest] = std::minmax_element(offsets_, offsets_ + count_);
-    const std::ptrdiff_t last_begin = *highest + 1 - kWindowBytes;
-    if (*lowest > last_begin) return;
+    lowest_ = *lowest;
+    const std::ptrdiff_t span = *highest + 1 - lowest_;
+    copied_ = span < kWindowBytes ? static_cast<std::size_t>(span) : 0;
+    const std::ptrdiff_t last_begin = lowest_ + std::max<std::ptrdiff_t>(0, span - kWindowBytes);
     int windows = 0;
     for (int first = 0; first < count_; ++windows) {
         std::ptrdiff_t low = offsets_[first];
@@ -105,6 +109,10 @@ void BytePicker::pick(const std::uint8_t* samples, std::uint8_t* out) const {
     if (windows_ == 0) {
         for (int i = 0; i < count_; ++i) out[i] = samples[offsets_[i]];
         return;
+    }
+    if (copied_ > 0) {
+        std::memcpy(copy_, samples + lowest_, copied_);
+        samples = copy_ - lowest_;
     }
     // In order, because each window's last bytes may be the next one's first.
     for (std::ptrdiff_t i = 0; i < windows_; ++i) {

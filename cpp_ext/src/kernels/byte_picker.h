@@ -30,7 +30,7 @@ class BytePicker {
     BytePicker(Arena& arena, int count);
 
     /// The offset of the i-th byte from the row's first sample; to be set before plan().
-    std::ptrdiff_t& offset(int i) const { return offsets_[i]; }
+    std::ptrdiff_t& offset(std::ptrdiff_t i) const { return offsets_[i]; }
 
     /// Cuts the offsets into windows.
     void plan();
@@ -49,6 +49,9 @@ class BytePicker {
     std::ptrdiff_t* offsets_;
     Window* window_;
     std::uint8_t* places_;  // kPickLane a window: where the bytes lie in it
+    std::uint8_t* copy_;    // of a row that is shorter than a window
+    std::ptrdiff_t lowest_ = 0;
+    std::size_t copied_ = 0;  // bytes from the lowest offset on; 0: windows are read where they lie
 };
 
 }  // namespace detail

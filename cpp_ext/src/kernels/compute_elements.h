@@ -34,8 +34,7 @@ inline void compute(const std::uint8_t* pixels, int count, const PixelScale& /*s
 #if defined(__AVX512F__)
 
 /// The elements of sixteen pixels.
-inline __m512 compute_sixteen(const std::uint8_t* pixels, const PixelScale& scale) {
-    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(pixels));
+inline __m512 compute_sixteen(__m128i bytes, const PixelScale& scale) {
     // With masks of all: GCC 12 warns of the value that it makes up for the plain form (GCC bug 105593).
     const __m512 pixel = _mm512_maskz_cvtepi32_ps(0xffff, _mm512_maskz_cvtepu8_epi32(0xffff, bytes));
     const __m512 low = _mm512_mul_ps(pixel, _mm512_set1_ps(scale.rest));
@@ -64,17 +63,25 @@ inline void compute(const std::uint8_t* __restrict pixels, int count, const Pixe
                     float* __restrict out) {
     int i = 0;
 #if defined(__AVX512F__)
-    for (; i + 16 <= count; i += 16) _mm512_storeu_ps(out + i, compute_sixteen(pixels + i, scale));
+    for (; i + 16 <= count; i += 16) {
+        const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(pixels + i));
+        _mm512_storeu_ps(out + i, compute_sixteen(bytes, scale));
+    }
 #elif defined(__AVX2__)
     const __m256 factor = _mm256_set1_ps(scale.factor);
     const __m256 rest = _mm256_set1_ps(scale.rest);
     for (; i + 8 <= count; i += 8)
         _mm256_storeu_ps(out + i, compute_eight(load_eight(pixels + i), factor, rest));
 #endif
+#if defined(__AVX512BW__)
+    const auto rest = static_cast<__mmask16>((1U << (count - i)) - 1);
+    _mm512_mask_storeu_ps(out + i, rest, compute_sixteen(_mm_maskz_loadu_epi8(rest, pixels + i), scale));
+#else
     for (; i < count; ++i) {
         const auto pixel = static_cast<float>(static_cast<int>(pixels[i]));
         out[i] = __builtin_fmaf(pixel, scale.factor, pixel * scale.rest);
     }
+#endif
 }
 #endif
 

@@ -77,21 +77,13 @@ Region::Region(const ImageJob& job)
       x_end(static_cast<int>(std::min<std::int64_t>(
           job.out.width, static_cast<std::int64_t>(job.offset_x) + job.resized_width))) {}
 
-SourceRow source_layout(const ImageJob& job) {
-    SourceRow layout{job.image.data, source_pixel_stride(job), {}};
-    for (int c = 0; c < 3 && !job.to_gray; ++c) {
-        layout.channel_offset[c] = job.order[c] * job.image.channel_stride;
-    }
-    return layout;
-}
-
 std::size_t converted_row_size(const ImageJob& job) {
     Arena arena(nullptr);
     const ConvertedRow row(arena, job);
     return arena.used();
 }
 
-SourceRow source_row(const ImageJob& job, int y, std::uint8_t* converted) {
+SourceRow convert_source_row(const ImageJob& job, int y, std::uint8_t* converted) {
     const ConvertedRow scratch = converted_row(job, converted);
     SourceColumns columns{0, job.image.width};
     if (job.yuv != nullptr) {
@@ -120,7 +112,7 @@ void source_two_rows(const ImageJob& job, int y, std::uint8_t* const converted[2
 namespace {
 
 std::size_t filter_scratch_size(const ImageJob& job, const detail::Region& region) {
-    if (detail::keeps_size(job)) return detail::same_size_scratch_size(job, region);
+    if (detail::keeps_size(job)) return detail::same_size_scratch_size(job);
     if (detail::picks_yuv(job, region)) return detail::picked_yuv_scratch_size(job, region);
     if (detail::copies_pixels(job, region)) return detail::nearest_scratch_size(job, region);
     if (detail::shows_halves(job)) return detail::halves_scratch_size(job, region);

@@ -75,7 +75,7 @@ struct AntialiasScratch {
         lanes = arena.take<std::uint8_t>(block);
         pixels = arena.take<std::uint8_t>(by_lanes ? pitch * kLanes : 0);
         ring = arena.take<std::uint8_t>(pitch * static_cast<std::size_t>(capacity));
-        row = arena.take<std::uint8_t>(pitch);
+        row = arena.take<std::uint8_t>(pitch + kRowSlack);
         converted = arena.take<std::uint8_t>(converted_row_size(job));
     }
 
@@ -190,7 +190,7 @@ void write_tile(const ImageJob& job, const Region& region, const AntialiasAxis& 
             }
         }
         pass_vertical(s, taps.first, taps.count, width * job.out.channels);
-        store_row(job, y, x, width, s.row);
+        store_row(job, y, x, width, s.row, width);
     }
 }
 

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "image_planes.h"
+#include "lanes.h"
 
 namespace ev {
 inline namespace EV_ISA {
@@ -63,7 +64,8 @@ ColumnScratch::ColumnScratch(Arena& arena, const ImageJob& job, const Region& re
         packed = arena.take<std::uint8_t>(width * 8 + 8);
     }
     // A window may begin at the last pixel.
-    pitch = (reading == Reading::pairs ? std::ptrdiff_t{2} * region.width() : end - begin) + kWindow;
+    pitch = (reading == Reading::pairs ? std::ptrdiff_t{2} * region.width() : end - begin) +
+            std::max<std::ptrdiff_t>(kWindow, kRowSlack);
     planes = arena.take<std::uint8_t>(static_cast<std::size_t>(pitch) *
                                       static_cast<std::size_t>(job.out.channels));
 }
@@ -106,7 +108,7 @@ void LinearColumns::set_windows(const ImageJob& job, const Region& region) {
     }
 }
 
-void LinearColumns::sum_row(const SourceRow& source, std::int16_t* sums) const {
+void LinearColumns::sum_row(const SourceRow& source, std::ptrdiff_t ahead, std::int16_t* sums) const {
     const std::ptrdiff_t pitch = sum_pitch(width_);
     if (scratch_.reading == Reading::directly) {
         if (channels_ == 1) {
@@ -117,10 +119,10 @@ void LinearColumns::sum_row(const SourceRow& source, std::int16_t* sums) const {
         return;
     }
     if (scratch_.reading == Reading::pairs) {
-        read_pairs(source);
+        read_pairs(source, ahead);
     } else {
-        split_row(source, channels_, scratch_.begin, scratch_.end - scratch_.begin, scratch_.planes,
-                  scratch_.pitch);
+        split_row<Planes::padded>(source, channels_, scratch_.begin, scratch_.end - scratch_.begin,
+                                  scratch_.planes, scratch_.pitch);
     }
     for (int c = 0; c < channels_; ++c) {
         sum_plane(scratch_.planes + c * scratch_.pitch, scratch_.windows, count_windows(width_),
@@ -128,7 +130,7 @@ void LinearColumns::sum_row(const SourceRow& source, std::int16_t* sums) const {
     }
 }
 
-void LinearColumns::read_pairs(const SourceRow& source) const {
+void LinearColumns::read_pairs(const SourceRow& source, std::ptrdiff_t ahead) const {
     const int last = image_width_ - 1;
     const PackedRow row = channels_ == 3 ? packed_row(source) : PackedRow{};
     if (row.stride == 0) {
@@ -143,20 +145,24 @@ void LinearColumns::read_pairs(const SourceRow& source) const {
         return;
     }
     const std::ptrdiff_t stride = row.stride;
+    // Bytes may be anything's: what they are written beside is read anew, but for what is at hand.
+    const std::int32_t* const firsts = scratch_.firsts;
+    std::uint8_t* pair = scratch_.packed;
     std::ptrdiff_t i = 0;
     // Eight bytes hold both pixels. Only the last two pixels of a row need not have as many; what is written
     // beyond a pair is overwritten by the next.
-    for (; i < width_ && scratch_.firsts[i] < last - 1; ++i) {
-        std::memcpy(scratch_.packed + i * 2 * stride, row.data + scratch_.firsts[i] * stride, 8);
+    for (const std::ptrdiff_t count = width_; i < count && firsts[i] < last - 1; ++i, pair += 2 * stride) {
+        const std::uint8_t* pixels = row.data + firsts[i] * stride;
+        prefetch(pixels + ahead);
+        std::memcpy(pair, pixels, 8);
     }
-    for (; i < width_; ++i) {
-        const std::ptrdiff_t first = scratch_.firsts[i];
-        std::uint8_t* pair = scratch_.packed + i * 2 * stride;
+    for (; i < width_; ++i, pair += 2 * stride) {
+        const std::ptrdiff_t first = firsts[i];
         std::memcpy(pair, row.data + first * stride, 3);
         std::memcpy(pair + stride, row.data + std::min<std::ptrdiff_t>(first + 1, last) * stride, 3);
     }
     const PackedRow pairs{scratch_.packed, row.stride, {row.position[0], row.position[1], row.position[2]}};
-    split_packed(pairs, 2 * width_, scratch_.planes, scratch_.pitch);
+    split_packed<Planes::padded>(pairs, 2 * width_, scratch_.planes, scratch_.pitch);
 }
 
 }  // namespace detail

@@ -40,9 +40,13 @@ struct ColumnScratch {
     ColumnScratch(Arena& arena, const ImageJob& job, const Region& region);
 };
 
-/// Elements from one channel's sums to the next.
+/// Sums that the vertical pass takes together.
+constexpr std::ptrdiff_t kSumStep = 32;
+
+/// Elements from one channel's sums to the next: whole blocks of windows and whole steps.
 inline std::ptrdiff_t sum_pitch(int width) {
-    return std::ptrdiff_t{count_windows(width)} * kWindowColumns;
+    const std::ptrdiff_t columns = std::ptrdiff_t{count_windows(width)} * kWindowColumns;
+    return (columns + kSumStep - 1) / kSumStep * kSumStep;
 }
 
 /// The taps of all columns that the canvas shows.
@@ -53,13 +57,14 @@ class LinearColumns {
     /// Channels whose sums are computed: one if all show the same.
     int channels() const { return channels_; }
 
-    /// The sums of a source row, sum_pitch apart for each channel.
-    void sum_row(const SourceRow& source, std::int16_t* sums) const;
+    /// The sums of a source row, sum_pitch apart for each channel. ahead: bytes to a row to be fetched
+    /// meanwhile.
+    void sum_row(const SourceRow& source, std::ptrdiff_t ahead, std::int16_t* sums) const;
 
   private:
     void set_direct(const ImageJob& job, const Region& region);
     void set_windows(const ImageJob& job, const Region& region);
-    void read_pairs(const SourceRow& source) const;
+    void read_pairs(const SourceRow& source, std::ptrdiff_t ahead) const;
 
     const ColumnScratch& scratch_;
     int width_;

@@ -35,7 +35,7 @@ struct HalvesScratch {
             converted[i] = arena.take<std::uint8_t>(converted_row_size(job));
             pairs[i] = arena.take<std::uint8_t>(2 * width * channels + kSlack);
         }
-        row = arena.take<std::uint8_t>(width * channels);
+        row = take_padded_row(arena, region.width(), job.out.channels);
     }
 };
 
@@ -64,24 +64,25 @@ class Halves {
         const PackedRow packed = channels == 3 ? packed_row(above) : PackedRow{};
         if (packed.stride == 3) {
             std::uint8_t* planes[3] = {};
-            for (int c = 0; c < 3; ++c)
-                planes[packed.position[c]] = scratch_.row + std::ptrdiff_t{c} * count_;
+            for (int c = 0; c < 3; ++c) planes[packed.position[c]] = plane(c);
             mean_pixels(packed_pairs(packed.data, 0), packed_pairs(packed_row(below).data, 1), count_,
                         planes);
         } else {
             const Pairs high = plane_pairs(above, channels, 0);
             const Pairs low = plane_pairs(below, channels, 1);
             for (int c = 0; c < channels; ++c) {
-                mean_planes(high.plane[c], low.plane[c], count_, scratch_.row + std::ptrdiff_t{c} * count_);
+                mean_planes(high.plane[c], low.plane[c], count_, plane(c));
             }
         }
         for (int c = channels; c < job_.out.channels; ++c) {
-            std::memcpy(scratch_.row + std::ptrdiff_t{c} * count_, scratch_.row,
-                        static_cast<std::size_t>(count_));
+            std::memcpy(plane(c), scratch_.row, static_cast<std::size_t>(count_));
         }
     }
 
   private:
+    /// Where the means of a channel go.
+    std::uint8_t* plane(int channel) const { return scratch_.row + channel * padded_pitch(count_); }
+
     /// The pairs of three-byte pixels, side by side.
     const std::uint8_t* packed_pairs(const std::uint8_t* pixels, int slot) const {
         pixels += std::ptrdiff_t{3} * first_;
@@ -139,7 +140,7 @@ void write_halves(const ImageJob& job, const Region& region, std::byte* scratch_
     const int step = even_step(job.image.height, job.resized_height);
     for (int y = region.y_begin; y < region.y_end; ++y) {
         halves.write_row((y - job.offset_y) * step + step / 2 - 1);
-        store_row(job, y, region.x_begin, region.width(), scratch.row);
+        store_row(job, y, region.x_begin, region.width(), scratch.row, padded_pitch(region.width()));
     }
 }
 

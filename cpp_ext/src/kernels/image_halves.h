@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "ev/isa.h"
 #include "split_pixels.h"
@@ -38,17 +39,27 @@ inline void store_means(std::uint8_t* out, __m256i first, __m256i second) {
 
 constexpr int kMeanStep = 32;
 
-/// out[i] = the mean of pixels 2 i and 2 i + 1 of two rows of a plane.
+/// out[i] = the mean of pixels 2 i and 2 i + 1 of two rows of a plane. A whole step may be written last.
 inline void mean_planes(const std::uint8_t* __restrict above, const std::uint8_t* __restrict below, int count,
                         std::uint8_t* __restrict out) {
     std::ptrdiff_t i = 0;
 #if defined(__AVX2__)
-    const auto means = [&](std::ptrdiff_t at) {
-        const auto* high = reinterpret_cast<const __m256i*>(above + at);
-        const auto* low = reinterpret_cast<const __m256i*>(below + at);
-        return mean_pairs(_mm256_loadu_si256(high), _mm256_loadu_si256(low));
+    const auto step = [](const std::uint8_t* high, const std::uint8_t* low, std::uint8_t* to) {
+        const auto means = [&](std::ptrdiff_t at) {
+            return mean_pairs(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(high + at)),
+                              _mm256_loadu_si256(reinterpret_cast<const __m256i*>(low + at)));
+        };
+        store_means(to, means(0), means(32));
     };
-    for (; i + kMeanStep <= count; i += kMeanStep) store_means(out + i, means(2 * i), means(2 * i + 32));
+    for (; i + kMeanStep <= count; i += kMeanStep) step(above + 2 * i, below + 2 * i, out + i);
+    if (i < count) {
+        alignas(32) std::uint8_t last[2][2 * kMeanStep];
+        const auto size = static_cast<std::size_t>(2 * (count - i));
+        std::memcpy(last[0], above + 2 * i, size);
+        std::memcpy(last[1], below + 2 * i, size);
+        step(last[0], last[1], out + i);
+        return;
+    }
 #endif
     for (; i < count; ++i)
         out[i] = mean_of_four(above[2 * i], above[2 * i + 1], below[2 * i], below[2 * i + 1]);
@@ -80,6 +91,16 @@ struct PackedPixels {
           b(_mm512_loadu_si512(pixels + 64)),
           c(_mm512_loadu_si512(pixels + 128)) {}
 
+    /// As many whole bytes as are there; the others are zero.
+    PackedPixels(const std::uint8_t* pixels, int bytes)
+        : a(_mm512_maskz_loadu_epi8(first_bytes(bytes), pixels)),
+          b(_mm512_maskz_loadu_epi8(first_bytes(bytes - 64), pixels + 64)),
+          c(_mm512_maskz_loadu_epi8(first_bytes(bytes - 128), pixels + 128)) {}
+
+    static std::uint64_t first_bytes(int count) {
+        return count <= 0 ? 0 : ~std::uint64_t{0} >> (count < 64 ? 64 - count : 0);
+    }
+
     /// Byte Position of each two neighbours, added in 16 bits.
     template <int Position>
     __m512i sum_pairs() const {
@@ -91,20 +112,33 @@ struct PackedPixels {
 };
 
 template <int Position>
-inline void mean_plane(const PackedPixels& above, const PackedPixels& below, std::uint8_t* out) {
+inline __m256i mean_plane(const PackedPixels& above, const PackedPixels& below) {
     const __m512i sums = _mm512_add_epi16(above.sum_pairs<Position>(), below.sum_pairs<Position>());
     const __m512i means = _mm512_srli_epi16(_mm512_add_epi16(sums, _mm512_set1_epi16(2)), 2);
     // With a mask of all: GCC 12 warns of the value that it makes up for the plain form (GCC bug 105593).
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), _mm512_maskz_cvtepi16_epi8(0xffffffff, means));
+    return _mm512_maskz_cvtepi16_epi8(0xffffffff, means);
+}
+
+[[gnu::always_inline]] inline void mean_planes_of(const PackedPixels& above, const PackedPixels& below,
+                                                  __m256i means[3]) {
+    means[0] = mean_plane<0>(above, below);
+    means[1] = mean_plane<1>(above, below);
+    means[2] = mean_plane<2>(above, below);
 }
 
 [[gnu::always_inline]] inline void mean_step(const std::uint8_t* above, const std::uint8_t* below,
                                              std::uint8_t* const planes[3], std::ptrdiff_t i) {
-    const PackedPixels high(above + 6 * i);
-    const PackedPixels low(below + 6 * i);
-    mean_plane<0>(high, low, planes[0] + i);
-    mean_plane<1>(high, low, planes[1] + i);
-    mean_plane<2>(high, low, planes[2] + i);
+    __m256i means[3];
+    mean_planes_of(PackedPixels(above + 6 * i), PackedPixels(below + 6 * i), means);
+    for (int p = 0; p < 3; ++p) _mm256_storeu_si256(reinterpret_cast<__m256i*>(planes[p] + i), means[p]);
+}
+
+/// The same of fewer pairs.
+inline void mean_few(const std::uint8_t* above, const std::uint8_t* below, int count,
+                     std::uint8_t* const planes[3]) {
+    __m256i means[3];
+    mean_planes_of(PackedPixels(above, 6 * count), PackedPixels(below, 6 * count), means);
+    for (int p = 0; p < 3; ++p) _mm256_storeu_si256(reinterpret_cast<__m256i*>(planes[p]), means[p]);
 }
 
 /// The first pair whose pixels begin a cache line: reading whole lines is a third faster.
@@ -128,18 +162,28 @@ inline std::ptrdiff_t first_on_line(const std::uint8_t* pixels) {
     for (int p = 0; p < 3; ++p) store_means(planes[p] + i, means[0][p], means[1][p]);
 }
 
+inline void mean_few(const std::uint8_t* above, const std::uint8_t* below, int count,
+                     std::uint8_t* const planes[3]) {
+    alignas(32) std::uint8_t few[2][6 * kMeanStep];
+    const auto size = static_cast<std::size_t>(6 * count);
+    std::memcpy(few[0], above, size);
+    std::memcpy(few[1], below, size);
+    mean_step(few[0], few[1], planes, 0);
+}
+
 inline std::ptrdiff_t first_on_line(const std::uint8_t* /*pixels*/) {
     return 0;
 }
 
 #endif
 
-/// The same of rows of three-byte pixels, byte p of which goes to planes[p].
+/// The same of rows of three-byte pixels, byte p of which goes to planes[p]. A whole step is written at
+/// least.
 inline void mean_pixels(const std::uint8_t* above, const std::uint8_t* below, int count,
                         std::uint8_t* const planes[3]) {
-    std::ptrdiff_t i = 0;
 #if defined(__AVX2__)
     if (count >= kMeanStep) {
+        std::ptrdiff_t i = 0;
         // The second step and the last may do some pairs again. One loop, so that its tables stay in
         // registers.
         const std::ptrdiff_t last = count - kMeanStep;
@@ -153,14 +197,16 @@ inline void mean_pixels(const std::uint8_t* above, const std::uint8_t* below, in
         }
         return;
     }
-#endif
-    for (; i < count; ++i) {
+    mean_few(above, below, count, planes);
+#else
+    for (std::ptrdiff_t i = 0; i < count; ++i) {
         for (int p = 0; p < 3; ++p) {
             const std::uint8_t* a = above + 6 * i + p;
             const std::uint8_t* b = below + 6 * i + p;
             planes[p][i] = mean_of_four(a[0], a[3], b[0], b[3]);
         }
     }
+#endif
 }
 
 }  // namespace detail

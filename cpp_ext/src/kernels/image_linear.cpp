@@ -20,19 +20,23 @@ struct LinearScratch {
     LinearScratch(Arena& arena, const ImageJob& job, const Region& region)
         : columns(arena, job, region), sums{} {
         const auto channels = static_cast<std::size_t>(job.out.channels);
-        const auto width = static_cast<std::size_t>(region.width());
         for (std::int16_t*& sum : sums) {
             sum = arena.take<std::int16_t>(static_cast<std::size_t>(sum_pitch(region.width())) * channels);
         }
         converted = arena.take<std::uint8_t>(converted_row_size(job));
-        row = arena.take<std::uint8_t>(width * channels);
+        row = take_padded_row(arena, region.width(), job.out.channels);
     }
 };
 
+/// Whole steps: what lies beyond the last sum is a sum of nothing.
 void pass_vertical(const std::int16_t* __restrict above, const std::int16_t* __restrict below,
                    std::int16_t weight_above, std::int16_t weight_below, int count,
                    std::uint8_t* __restrict row) {
-    for (int i = 0; i < count; ++i) row[i] = linear_vertical(above[i], below[i], weight_above, weight_below);
+    for (std::ptrdiff_t at = 0; at < count; at += kSumStep) {
+        for (std::ptrdiff_t i = at; i < at + kSumStep; ++i) {
+            row[i] = linear_vertical(above[i], below[i], weight_above, weight_below);
+        }
+    }
 }
 
 /// The two source rows whose horizontal sums are at hand.
@@ -41,12 +45,14 @@ class SumRows {
     SumRows(const ImageJob& job, const LinearScratch& scratch, const LinearColumns& columns)
         : job_(job), scratch_(scratch), columns_(columns), sums_{scratch.sums[0], scratch.sums[1]} {}
 
-    /// The sums of row y, which stay valid until a row other than y and `keep` is asked for.
-    const std::int16_t* get(int y, int keep) {
+    /// The sums of row y, which stay valid until a row other than y and `keep` is asked for. The row `ahead`
+    /// is fetched meanwhile: no processor foresees a jump over rows.
+    const std::int16_t* get(int y, int keep, int ahead) {
         if (held_[0] == y) return sums_[0];
         if (held_[1] == y) return sums_[1];
         const int slot = held_[0] == keep ? 1 : 0;
-        columns_.sum_row(source_row(job_, y, scratch_.converted), sums_[slot]);
+        const std::ptrdiff_t bytes = is_converted(job_) ? 0 : (ahead - y) * job_.image.row_stride;
+        columns_.sum_row(source_row(job_, y, scratch_.converted), bytes, sums_[slot]);
         held_[slot] = y;
         return sums_[slot];
     }
@@ -80,10 +86,12 @@ void write_linear(const ImageJob& job, const Region& region, std::byte* scratch_
         // A weight of zero adds zero: the row behind it need not be computed.
         const int above_y = tap.weight_first == 0 ? tap.second : tap.first;
         const int below_y = tap.weight_second == 0 ? above_y : tap.second;
-        const std::int16_t* above = rows.get(above_y, below_y);
-        const std::int16_t* below = rows.get(below_y, above_y);
+        const int next = std::min(y + 1, region.y_end - 1) - job.offset_y;
+        const LinearTap next_tap = linear_tap(next, step, job.image.height, false);
+        const std::int16_t* above = rows.get(above_y, below_y, next_tap.first);
+        const std::int16_t* below = rows.get(below_y, above_y, next_tap.second);
         for (int c = 0; c < job.out.channels; ++c) {
-            std::uint8_t* plane = scratch.row + std::ptrdiff_t{c} * width;
+            std::uint8_t* plane = scratch.row + c * padded_pitch(width);
             if (c < columns.channels()) {
                 pass_vertical(above + c * pitch, below + c * pitch, tap.weight_first, tap.weight_second,
                               width, plane);
@@ -91,7 +99,7 @@ void write_linear(const ImageJob& job, const Region& region, std::byte* scratch_
                 std::memcpy(plane, scratch.row, static_cast<std::size_t>(width));
             }
         }
-        store_row(job, y, region.x_begin, width, scratch.row);
+        store_row(job, y, region.x_begin, width, scratch.row, padded_pitch(width));
     }
 }
 

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "byte_picker.h"
 #include "image_planes.h"
 #include "pick_pixels.h"
 #include "reorder_pixels.h"
@@ -13,18 +14,19 @@ namespace detail {
 namespace {
 
 struct NearestScratch {
-    std::ptrdiff_t* columns;  // offset of each covered column in a source row
+    BytePicker columns;  // offset of each covered column in a source row
     std::uint8_t* converted;
     std::uint8_t* packed;  // the columns of a packed row
     std::uint8_t* row;
 
     NearestScratch(Arena& arena, const ImageJob& job, const Region& region)
-        : columns(arena.take<std::ptrdiff_t>(static_cast<std::size_t>(region.width()))),
+        : columns(arena, region.width()),
           converted(arena.take<std::uint8_t>(converted_row_size(job))),
           packed(arena.take<std::uint8_t>(static_cast<std::size_t>(region.width()) * 3 + kPickSlack)),
-          row(arena.take<std::uint8_t>(static_cast<std::size_t>(region.width()) *
-                                       static_cast<std::size_t>(job.out.channels))) {}
+          row(take_padded_row(arena, region.width(), job.out.channels)) {}
 };
+
+static_assert(kPickedPast <= kRowSlack, "padded planes leave room for what is picked beyond the last");
 
 bool takes_one(const LinearTap& tap) {
     return (tap.weight_first == 2048 && tap.weight_second == 0) ||
@@ -45,19 +47,21 @@ bool takes_one_along(int begin, int end, int source_size, int resized_size, bool
 /// The pixels of one source row that the canvas shows.
 class CopiedColumns {
   public:
-    CopiedColumns(const ImageJob& job, const Region& region, const NearestScratch& scratch)
+    CopiedColumns(const ImageJob& job, const Region& region, NearestScratch& scratch)
         : scratch_(scratch), channels_(job.out.channels), width_(job.image.width), count_(region.width()) {
         const double step = source_step(job.image.width, job.resized_width);
         const std::ptrdiff_t pixel_stride = source_pixel_stride(job);
         for (int i = 0; i < count_; ++i) {
             const int index =
                 copied_index(job, region.x_begin + i - job.offset_x, step, job.image.width, true);
-            scratch_.columns[i] = index * pixel_stride;
+            scratch.columns.offset(i) = index * pixel_stride;
             if (i == 0) first_ = index;
             if (index < job.image.width - 1) inner_ = i + 1;
             neighbours_ = neighbours_ && index == first_ + i;
             thirds_ = thirds_ && index == first_ + 3 * i;
         }
+        const bool is_packed = channels_ == 3 && packed_row(source_layout(job)).stride != 0;
+        if (!is_packed && !neighbours_) scratch.columns.plan();
     }
 
     /// The columns side by side, if the row is packed.
@@ -75,22 +79,25 @@ class CopiedColumns {
             const std::uint8_t* pixels = row.data + std::ptrdiff_t{3} * (first_ - 1);
             i = pick_thirds(pixels, row.data + std::ptrdiff_t{3} * width_, count_, scratch_.packed);
         }
-        for (; i < inner_; ++i) std::memcpy(scratch_.packed + 3 * i, row.data + scratch_.columns[i], 4);
-        for (; i < count_; ++i) std::memcpy(scratch_.packed + 3 * i, row.data + scratch_.columns[i], 3);
+        // Bytes may be anything's: what they are written beside is read anew, but for what is at hand.
+        const std::ptrdiff_t* const offsets = &scratch_.columns.offset(0);
+        std::uint8_t* const packed = scratch_.packed;
+        for (const std::ptrdiff_t inner = inner_; i < inner; ++i)
+            std::memcpy(packed + 3 * i, row.data + offsets[i], 4);
+        for (; i < count_; ++i) std::memcpy(packed + 3 * i, row.data + offsets[i], 3);
         return PackedRow{scratch_.packed, 3, {row.position[0], row.position[1], row.position[2]}};
     }
 
     /// The columns in planes of the scratch's row.
     void split(const SourceRow& source) const {
+        const std::ptrdiff_t pitch = padded_pitch(count_);
         if (const PackedRow row = packed(source); row.stride != 0) {
-            split_packed(row, count_, scratch_.row, count_);
+            split_packed<Planes::padded>(row, count_, scratch_.row, pitch);
         } else if (neighbours_) {
-            split_row(source, channels_, first_, count_, scratch_.row, count_);
+            split_row(source, channels_, first_, count_, scratch_.row, pitch);
         } else {
             for (int c = 0; c < channels_; ++c) {
-                const std::uint8_t* pixels = source.data + source.channel_offset[c];
-                std::uint8_t* plane = scratch_.row + std::ptrdiff_t{c} * count_;
-                for (int i = 0; i < count_; ++i) plane[i] = pixels[scratch_.columns[i]];
+                scratch_.columns.pick(source.data + source.channel_offset[c], scratch_.row + c * pitch);
             }
         }
     }
@@ -132,7 +139,7 @@ std::size_t nearest_scratch_size(const ImageJob& job, const Region& region) {
 
 void write_nearest(const ImageJob& job, const Region& region, std::byte* scratch_bytes) {
     Arena arena(scratch_bytes);
-    const NearestScratch scratch(arena, job, region);
+    NearestScratch scratch(arena, job, region);
     const CopiedColumns columns(job, region, scratch);
     const double step = source_step(job.image.height, job.resized_height);
     const bool as_packed = takes_pixels(job) && is_interleaved(job.out);
@@ -155,7 +162,7 @@ void write_nearest(const ImageJob& job, const Region& region, std::byte* scratch
             }
         }
         if (!same) columns.split(source_row(job, source_y, scratch.converted));
-        store_row(job, y, region.x_begin, region.width(), scratch.row);
+        store_row(job, y, region.x_begin, region.width(), scratch.row, padded_pitch(region.width()));
     }
 }
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "copy_bytes.h"
 #include "image_rows.h"
 #include "split_pixels.h"
 
@@ -29,17 +30,15 @@ inline PackedRow packed_row(const SourceRow& row) {
     const std::ptrdiff_t* offset = row.channel_offset;
     const std::ptrdiff_t least = std::min(offset[0], std::min(offset[1], offset[2]));
     PackedRow packed{row.data + least, 0, {}};
-    bool found[3] = {};
+    if (row.pixel_stride != 3 && row.pixel_stride != 4) return packed;
+    unsigned found = 0;
     for (int c = 0; c < 3; ++c) {
         const std::ptrdiff_t position = offset[c] - least;
         if (position > 2) return packed;
         packed.position[c] = static_cast<int>(position);
-        found[position] = true;
+        found |= 1U << position;
     }
-    const bool apart = found[0] && found[1] && found[2];
-    if (apart && (row.pixel_stride == 3 || row.pixel_stride == 4)) {
-        packed.stride = static_cast<int>(row.pixel_stride);
-    }
+    if (found == 7) packed.stride = static_cast<int>(row.pixel_stride);
     return packed;
 }
 
@@ -54,13 +53,54 @@ inline void split_pixels(const std::uint8_t* __restrict pixels, std::ptrdiff_t c
     }
 }
 
+/// Whether something may be written beyond the planes' last pixels, up to a whole step.
+enum class Planes : bool { exact, padded };
+
+#if EV_SPLIT_PIXELS
+
+/// Fewer pixels than a step takes, of which nothing beyond the last is read.
+template <Planes Kind>
+inline void split_few(const std::uint8_t* pixels, int count, std::uint8_t* const planes[3]) {
+    alignas(64) std::uint8_t few[128];
+    PlaneBytes bytes[3];
+#if defined(__AVX512BW__)
+    const std::uint64_t all = ~std::uint64_t{0};
+    const int size = 3 * count;
+    _mm512_store_si512(few, _mm512_maskz_loadu_epi8(size < 64 ? ~(all << size) : all, pixels));
+    if (size > 64) _mm512_store_si512(few + 64, _mm512_maskz_loadu_epi8(~(all << (size - 64)), pixels + 64));
+    split_pixels_at(few, bytes);
+    for (int p = 0; p < 3; ++p) {
+        if constexpr (Kind == Planes::padded) {
+            // 64 bytes that whoever reads a whole register of them finds in one piece.
+            _mm512_storeu_si512(planes[p], _mm512_zextsi256_si512(bytes[p]));
+        } else {
+            _mm256_mask_storeu_epi8(planes[p], ~(~std::uint32_t{0} << count), bytes[p]);
+        }
+    }
+#else
+    std::memcpy(few, pixels, static_cast<std::size_t>(count) * 3);
+    split_pixels_at(few, bytes);
+    for (int p = 0; p < 3; ++p) {
+        if constexpr (Kind == Planes::padded) {
+            store_plane(planes[p], bytes[p]);
+        } else {
+            store_plane(few, bytes[p]);
+            std::memcpy(planes[p], few, static_cast<std::size_t>(count));
+        }
+    }
+#endif
+}
+
+#endif
+
 /// Channel c of `count` packed pixels to planes + c * pitch.
+template <Planes Kind = Planes::exact>
 inline void split_packed(const PackedRow& row, int count, std::uint8_t* planes, std::ptrdiff_t pitch) {
     std::uint8_t* plane[3] = {};
     for (int c = 0; c < 3; ++c) plane[row.position[c]] = planes + c * pitch;
     if (row.stride == 3) {
-        std::ptrdiff_t i = 0;
 #if EV_SPLIT_PIXELS
+        std::ptrdiff_t i = 0;
         while (count >= kSplitPixels) {
             PlaneBytes bytes[3];
             split_pixels_at(row.data + 3 * i, bytes);
@@ -69,38 +109,30 @@ inline void split_packed(const PackedRow& row, int count, std::uint8_t* planes, 
             // The last step may do some pixels again.
             i = std::min<std::ptrdiff_t>(i + kSplitPixels, count - kSplitPixels);
         }
+        split_few<Kind>(row.data, count, plane);
+#else
+        split_pixels<3>(row.data, count, plane[0], plane[1], plane[2]);
 #endif
-        split_pixels<3>(row.data + 3 * i, count - i, plane[0] + i, plane[1] + i, plane[2] + i);
     } else {
         split_pixels<4>(row.data, count, plane[0], plane[1], plane[2]);
     }
 }
 
-/// Three planes to pixels of three neighbouring bytes.
-inline void join_planes(const std::uint8_t* __restrict first, const std::uint8_t* __restrict second,
-                        const std::uint8_t* __restrict third, std::ptrdiff_t count,
-                        std::uint8_t* __restrict pixels) {
-    for (std::ptrdiff_t i = 0; i < count; ++i) {
-        pixels[3 * i] = first[i];
-        pixels[3 * i + 1] = second[i];
-        pixels[3 * i + 2] = third[i];
-    }
-}
-
 /// Pixels [first, first + count) of a row: channel c to planes + c * pitch.
+template <Planes Kind = Planes::exact>
 inline void split_row(const SourceRow& row, int channels, int first, int count, std::uint8_t* planes,
                       std::ptrdiff_t pitch) {
     PackedRow packed = channels == 3 ? packed_row(row) : PackedRow{};
     if (packed.stride != 0) {
         packed.data += std::ptrdiff_t{first} * packed.stride;
-        split_packed(packed, count, planes, pitch);
+        split_packed<Kind>(packed, count, planes, pitch);
         return;
     }
     for (int c = 0; c < channels; ++c) {
         const std::uint8_t* pixels = row.data + row.channel_offset[c] + first * row.pixel_stride;
         std::uint8_t* plane = planes + c * pitch;
         if (row.pixel_stride == 1) {
-            std::memcpy(plane, pixels, static_cast<std::size_t>(count));
+            copy_bytes(pixels, static_cast<std::size_t>(count), plane);
         } else {
             for (int i = 0; i < count; ++i) plane[i] = pixels[i * row.pixel_stride];
         }

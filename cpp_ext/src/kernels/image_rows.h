@@ -50,20 +50,38 @@ struct SourceRow {
     std::ptrdiff_t channel_offset[3];
 };
 
+/// Whether source_row converts.
+inline bool is_converted(const ImageJob& job) {
+    return job.to_gray || job.yuv != nullptr;
+}
+
 /// The distance between pixels in what source_row returns.
 inline std::ptrdiff_t source_pixel_stride(const ImageJob& job) {
     return job.to_gray ? 1 : job.image.pixel_stride;
 }
 
 /// How source_row's rows lie in memory; what `data` points to is not to be read.
-SourceRow source_layout(const ImageJob& job);
+inline SourceRow source_layout(const ImageJob& job) {
+    SourceRow layout{job.image.data, source_pixel_stride(job), {}};
+    for (int c = 0; c < 3 && !job.to_gray; ++c) {
+        layout.channel_offset[c] = job.order[c] * job.image.channel_stride;
+    }
+    return layout;
+}
 
 /// Bytes of scratch that source_row needs.
 std::size_t converted_row_size(const ImageJob& job);
 
-/// Row y of the image as it lies there; converted into `converted` where the job asks for gray or comes from
-/// YUV, of which only the columns that the filter reads are there.
-SourceRow source_row(const ImageJob& job, int y, std::uint8_t* converted);
+/// Row y converted into `converted`, to gray or from YUV: only the columns that the filter reads are there.
+SourceRow convert_source_row(const ImageJob& job, int y, std::uint8_t* converted);
+
+/// Row y of the image as it lies there, or converted where the job asks for that.
+inline SourceRow source_row(const ImageJob& job, int y, std::uint8_t* converted) {
+    if (is_converted(job)) return convert_source_row(job, y, converted);
+    SourceRow row = source_layout(job);
+    row.data += y * job.image.row_stride;
+    return row;
+}
 
 /// Rows y and y + 1, each with scratch of its own: YUV that shares its chroma is converted together.
 void source_two_rows(const ImageJob& job, int y, std::uint8_t* const converted[2], SourceRow rows[2]);
@@ -76,8 +94,22 @@ std::size_t store_scratch_size(const ImageJob& job);
 /// that serves.
 void prepare_store(ImageJob& job, std::byte* scratch);
 
-/// Writes `count` pixels at canvas (y, x), as the table says, from planes of `count` uint8 each.
-void store_row(const ImageJob& job, int y, int x, int count, const std::uint8_t* planes);
+/// Bytes that store_row may read beyond a plane's last pixel, and others write: planes are written in order.
+constexpr int kRowSlack = 64;
+
+/// Bytes from plane to plane of padded rows.
+inline std::ptrdiff_t padded_pitch(int width) {
+    return (std::ptrdiff_t{width} + kRowSlack - 1) / kRowSlack * kRowSlack;
+}
+
+/// A row of padded planes, and slack for what is written beyond the last.
+inline std::uint8_t* take_padded_row(Arena& arena, int width, int channels) {
+    return arena.take<std::uint8_t>(static_cast<std::size_t>(padded_pitch(width) * channels + kRowSlack));
+}
+
+/// Writes `count` pixels at canvas (y, x), as the table says, from planes of uint8 that lie `pitch` apart.
+void store_row(const ImageJob& job, int y, int x, int count, const std::uint8_t* planes,
+               std::ptrdiff_t pitch);
 
 /// Writes the pad value to all of the canvas that the image does not cover.
 void write_border(const ImageJob& job, const Region& region);
@@ -98,7 +130,7 @@ inline bool keeps_size(const ImageJob& job) {
            job.resized_width == job.image.width;
 }
 
-std::size_t same_size_scratch_size(const ImageJob& job, const Region& region);
+std::size_t same_size_scratch_size(const ImageJob& job);
 void write_same_size(const ImageJob& job, const Region& region, std::byte* scratch);
 
 /// Whether each pixel shown is one of the image's: write_nearest writes it then, whatever the filter.

@@ -15,15 +15,8 @@ namespace {
 // no vector, cost most of the time of a narrow image. A pixel's index fits in an int then.
 constexpr int kMostTogether = 1 << 24;
 
-struct SameSizeScratch {
-    std::uint8_t* converted;
-    std::uint8_t* row;
-
-    SameSizeScratch(Arena& arena, const ImageJob& job, const Region& region)
-        : converted(arena.take<std::uint8_t>(converted_row_size(job))),
-          row(arena.take<std::uint8_t>(static_cast<std::size_t>(region.width()) *
-                                       static_cast<std::size_t>(job.out.channels))) {}
-};
+// Pixels made into elements at a time: they stay in the first-level cache.
+constexpr int kMostConverted = 1024;
 
 /// How many rows of the image, and of the canvas, lie in memory as one row does.
 int rows_together(const ImageJob& job, const Region& region) {
@@ -49,27 +42,27 @@ PackedRow packed_from(const SourceRow& source, int first) {
 
 #if defined(__AVX2__)
 
-// Bytes of a result whose planes are written past the caches, which would not hold it and the image until it
-// is read: three more streams to read first take half as long again.
-constexpr std::int64_t kLargeResult = std::int64_t{16} << 20;
-
 bool writes_past_caches(const ImageJob& job, const Region& region) {
     const std::int64_t rows = region.y_end - region.y_begin;
     const bool planes = !job.to_gray && job.out.channels == 3 && job.out.pixel_stride == 1;
     return planes && rows * region.width() * 3 >= kLargeResult &&
-           job.out.channel_stride % kSplitPixels == 0 && packed_row(source_layout(job)).stride == 3;
+           job.out.channel_stride % (2 * kSplitPixels) == 0 && packed_row(source_layout(job)).stride == 3;
 }
 
 /// Packed pixels of three bytes to planes of `out`, past the caches.
 void stream_planes(const PackedRow& row, int count, std::uint8_t* out, std::ptrdiff_t pitch) {
-    const auto place = static_cast<int>(reinterpret_cast<std::uintptr_t>(out) % kSplitPixels);
-    std::ptrdiff_t i = std::min(count, (kSplitPixels - place) % kSplitPixels);
+    constexpr int line = 2 * kSplitPixels;  // whole lines, or they are written in two pieces
+    const auto place = static_cast<int>(reinterpret_cast<std::uintptr_t>(out) % line);
+    std::ptrdiff_t i = std::min(count, (line - place) % line);
     split_packed(row, static_cast<int>(i), out, pitch);
-    for (; i + kSplitPixels <= count; i += kSplitPixels) {
-        PlaneBytes bytes[3];
-        split_pixels_at(row.data + 3 * i, bytes);
+    for (; i + line <= count; i += line) {
+        PlaneBytes bytes[2][3];
+        split_pixels_at(row.data + 3 * i, bytes[0]);
+        split_pixels_at(row.data + 3 * (i + kSplitPixels), bytes[1]);
         for (int c = 0; c < 3; ++c) {
-            _mm256_stream_si256(reinterpret_cast<__m256i*>(out + c * pitch + i), bytes[row.position[c]]);
+            auto* to = reinterpret_cast<__m256i*>(out + c * pitch + i);
+            _mm256_stream_si256(to, bytes[0][row.position[c]]);
+            _mm256_stream_si256(to + 1, bytes[1][row.position[c]]);
         }
     }
     PackedRow rest = row;
@@ -96,7 +89,7 @@ void finish_streaming() {}
 
 #endif
 
-/// Pixels [first, first + count) of a row.
+/// Pixels [first, first + count) of a row, as they are.
 void copy_pixels(const ImageJob& job, const SourceRow& source, int first, int count, std::uint8_t* out) {
     if (job.to_gray) {
         write_luma(source, first, count, out);
@@ -107,33 +100,42 @@ void copy_pixels(const ImageJob& job, const SourceRow& source, int first, int co
     }
 }
 
-}  // namespace
-
-std::size_t same_size_scratch_size(const ImageJob& job, const Region& region) {
-    Arena arena(nullptr);
-    const SameSizeScratch scratch(arena, job, region);
-    return arena.used();
+/// The same, as the table's elements, from canvas pixel (y, x) on.
+void convert_pixels(const ImageJob& job, const SourceRow& source, int first, int count, int y, int x,
+                    std::uint8_t* planes) {
+    constexpr std::ptrdiff_t pitch = kMostConverted;
+    for (int i = 0; i < count; i += kMostConverted) {
+        const int size = std::min(kMostConverted, count - i);
+        if (job.to_gray) {
+            write_luma(source, first + i, size, planes);
+        } else {
+            split_row<Planes::padded>(source, job.out.channels, first + i, size, planes, pitch);
+        }
+        store_row(job, y, x + i, size, planes, pitch);
+    }
 }
 
-void write_same_size(const ImageJob& job, const Region& region, std::byte* scratch_bytes) {
-    Arena arena(scratch_bytes);
-    const SameSizeScratch scratch(arena, job, region);
+}  // namespace
+
+std::size_t same_size_scratch_size(const ImageJob& job) {
+    return static_cast<std::size_t>(kMostConverted) * static_cast<std::size_t>(job.out.channels) + kRowSlack;
+}
+
+void write_same_size(const ImageJob& job, const Region& region, std::byte* scratch) {
+    auto* planes = reinterpret_cast<std::uint8_t*>(scratch);
     const int first = region.x_begin - job.offset_x;
-    if (!copies_rows(job)) {
-        for (int y = region.y_begin; y < region.y_end; ++y) {
-            const SourceRow source = source_row(job, y - job.offset_y, scratch.converted);
-            split_row(source, job.out.channels, first, region.width(), scratch.row, region.width());
-            store_row(job, y, region.x_begin, region.width(), scratch.row);
-        }
-        return;
-    }
     ImageJob as_it_is = job;
     as_it_is.to_gray = false;  // or source_row would convert whole rows
     const int step = rows_together(job, region);
-    const bool streams = writes_past_caches(job, region);
+    const bool copies = copies_rows(job);
+    const bool streams = copies && writes_past_caches(job, region);
     for (int y = region.y_begin; y < region.y_end; y += step) {
         const int count = std::min(step, region.y_end - y) * region.width();
         const SourceRow source = source_row(as_it_is, y - job.offset_y, nullptr);
+        if (!copies) {
+            convert_pixels(job, source, first, count, y, region.x_begin, planes);
+            continue;
+        }
         auto* out = static_cast<std::uint8_t*>(job.out.data) + y * job.out.row_stride +
                     region.x_begin * job.out.pixel_stride;
         if (streams) {

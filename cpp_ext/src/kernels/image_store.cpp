@@ -8,6 +8,7 @@
 #include "compute_elements.h"
 #include "ev/arith.h"
 #include "image_planes.h"
+#include "interleave.h"
 
 namespace ev {
 inline namespace EV_ISA {
@@ -19,6 +20,8 @@ namespace {
 
 // Pixels interleaved at a time: they stay in the first-level cache until they are converted.
 constexpr int kChunk = 256;
+static_assert(kChunk % kInterleaveStep == 0 && kInterleaveStep <= kRowSlack,
+              "interleave() reads whole steps");
 
 constexpr int kTableSize = 256;
 
@@ -105,33 +108,35 @@ void look_up(T* out, std::ptrdiff_t step, const std::uint8_t* pixels, int count,
 }
 
 template <class T>
-void compute_interleaved(const ImageJob& job, int count, const std::uint8_t* planes, T* out) {
+void compute_interleaved(const ImageJob& job, int count, const std::uint8_t* planes, std::ptrdiff_t pitch,
+                         T* out) {
     std::uint8_t pixels[3 * kChunk];
     for (int i = 0; i < count; i += kChunk) {
         const int size = std::min(kChunk, count - i);
-        join_planes(planes + i, planes + count + i, planes + std::ptrdiff_t{2} * count + i, size, pixels);
+        interleave(planes + i, planes + pitch + i, planes + 2 * pitch + i, size, pixels);
         compute(pixels, 3 * size, job.scale, out + std::ptrdiff_t{3} * i);
     }
 }
 
-void compute_interleaved(const ImageJob& /*job*/, int count, const std::uint8_t* planes, std::uint8_t* out) {
-    join_planes(planes, planes + count, planes + std::ptrdiff_t{2} * count, count, out);
+void compute_interleaved(const ImageJob& /*job*/, int count, const std::uint8_t* planes, std::ptrdiff_t pitch,
+                         std::uint8_t* out) {
+    interleave(planes, planes + pitch, planes + 2 * pitch, count, out);
 }
 
 /// Whether the row was computed: it can be if its elements lie side by side.
 template <class T>
-bool compute_row(const ImageJob& job, int y, int x, int count, const std::uint8_t* planes) {
+bool compute_row(const ImageJob& job, int y, int x, int count, const std::uint8_t* planes,
+                 std::ptrdiff_t pitch) {
     if constexpr (kCanCompute<T>) {
         if (!job.scale.holds) return false;
         if (job.out.pixel_stride == 1) {
             for (int c = 0; c < job.out.channels; ++c) {
-                compute(planes + std::ptrdiff_t{c} * count, count, job.scale,
-                        element_at<T>(job.out, c, y, x));
+                compute(planes + c * pitch, count, job.scale, element_at<T>(job.out, c, y, x));
             }
             return true;
         }
         if (!is_interleaved(job.out)) return false;
-        compute_interleaved(job, count, planes, element_at<T>(job.out, 0, y, x));
+        compute_interleaved(job, count, planes, pitch, element_at<T>(job.out, 0, y, x));
         return true;
     }
     return false;
@@ -155,11 +160,12 @@ int look_up_registers([[maybe_unused]] const ImageJob& job, [[maybe_unused]] int
 }
 
 template <class T>
-void store_row_of(const ImageJob& job, int y, int x, int count, const std::uint8_t* planes) {
-    if (compute_row<T>(job, y, x, count, planes)) return;
+void store_row_of(const ImageJob& job, int y, int x, int count, const std::uint8_t* planes,
+                  std::ptrdiff_t pitch) {
+    if (compute_row<T>(job, y, x, count, planes, pitch)) return;
     const std::ptrdiff_t step = job.out.pixel_stride;
     for (int c = 0; c < job.out.channels; ++c) {
-        const std::uint8_t* pixels = planes + std::ptrdiff_t{c} * count;
+        const std::uint8_t* pixels = planes + c * pitch;
         T* out = element_at<T>(job.out, c, y, x);
         const int done = look_up_registers(job, c, pixels, count, out);
         look_up(out + done * step, step, pixels + done, count - done,
@@ -225,14 +231,15 @@ void prepare_store(ImageJob& job, std::byte* scratch) {
     }
 }
 
-void store_row(const ImageJob& job, int y, int x, int count, const std::uint8_t* planes) {
+void store_row(const ImageJob& job, int y, int x, int count, const std::uint8_t* planes,
+               std::ptrdiff_t pitch) {
     switch (job.out.element) {
         case Element::u8:
-            return store_row_of<std::uint8_t>(job, y, x, count, planes);
+            return store_row_of<std::uint8_t>(job, y, x, count, planes, pitch);
         case Element::f16:
-            return store_row_of<std::uint16_t>(job, y, x, count, planes);
+            return store_row_of<std::uint16_t>(job, y, x, count, planes, pitch);
         case Element::f32:
-            return store_row_of<float>(job, y, x, count, planes);
+            return store_row_of<float>(job, y, x, count, planes, pitch);
     }
 }
 

@@ -27,8 +27,7 @@ class PickedRow {
         const auto size = static_cast<std::size_t>(yuv_plane_size(count_));
         for (std::uint8_t*& samples : samples_) samples = arena.take<std::uint8_t>(size);
         for (std::uint8_t*& plane : planes_) plane = arena.take<std::uint8_t>(size);
-        row_ = arena.take<std::uint8_t>(static_cast<std::size_t>(count_) *
-                                        static_cast<std::size_t>(job.out.channels));
+        row_ = take_padded_row(arena, count_, job.out.channels);
     }
 
     void plan(const Region& region) {
@@ -61,8 +60,7 @@ class PickedRow {
             return row_;
         }
         for (int c = 0; c < job_.out.channels; ++c) {
-            std::memcpy(row_ + std::ptrdiff_t{c} * count_, planes_[order[c]],
-                        static_cast<std::size_t>(count_));
+            std::memcpy(row_ + c * padded_pitch(count_), planes_[order[c]], static_cast<std::size_t>(count_));
         }
         return row_;
     }
@@ -101,7 +99,7 @@ void write_picked_yuv(const ImageJob& job, const Region& region, std::byte* scra
         const int source_y = copied_index(job, y - job.offset_y, step, job.image.height, false);
         if (source_y != held) planes = row.read(source_y);
         held = source_y;
-        store_row(job, y, region.x_begin, region.width(), planes);
+        store_row(job, y, region.x_begin, region.width(), planes, padded_pitch(region.width()));
     }
 }
 

@@ -34,6 +34,31 @@ EV_INLINE __m128i spread_third() {
     return _mm_setr_epi8(10, 5, 0, 11, 6, 1, 12, 7, 2, 13, 8, 3, 14, 9, 4, 15);
 }
 
+/// 32 pixels.
+EV_INLINE void interleave_half(const std::uint8_t* first, const std::uint8_t* second,
+                               const std::uint8_t* third, __m256i out[3]) {
+    const auto load = [](const std::uint8_t* plane, __m128i order) {
+        const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(plane));
+        return _mm256_shuffle_epi8(bytes, _mm256_broadcastsi128_si256(order));
+    };
+    const auto mask_of = [](int rest) {
+        alignas(16) std::int8_t bytes[16];
+        for (int j = 0; j < 16; ++j) bytes[j] = static_cast<std::int8_t>(j % 3 == rest ? -1 : 0);
+        return _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(bytes)));
+    };
+    const __m256i a = load(first, spread_first());
+    const __m256i b = load(second, spread_second());
+    const __m256i c = load(third, spread_third());
+    const __m256i one = mask_of(1);
+    const __m256i two = mask_of(2);
+    const __m256i p = _mm256_blendv_epi8(_mm256_blendv_epi8(a, b, one), c, two);
+    const __m256i q = _mm256_blendv_epi8(_mm256_blendv_epi8(b, c, one), a, two);
+    const __m256i r = _mm256_blendv_epi8(_mm256_blendv_epi8(c, a, one), b, two);
+    out[0] = _mm256_permute2x128_si256(p, q, 0x20);
+    out[1] = _mm256_permute2x128_si256(r, p, 0x30);
+    out[2] = _mm256_permute2x128_si256(q, r, 0x31);
+}
+
 #endif
 
 #if defined(__AVX512BW__)
@@ -66,35 +91,14 @@ EV_INLINE void interleave_step(const std::uint8_t* first, const std::uint8_t* se
 
 #elif defined(__AVX2__)
 
-EV_INLINE void interleave_half(const std::uint8_t* first, const std::uint8_t* second,
-                               const std::uint8_t* third, std::uint8_t* out) {
-    const auto load = [](const std::uint8_t* plane, __m128i order) {
-        const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(plane));
-        return _mm256_shuffle_epi8(bytes, _mm256_broadcastsi128_si256(order));
-    };
-    const auto mask_of = [](int rest) {
-        alignas(16) std::int8_t bytes[16];
-        for (int j = 0; j < 16; ++j) bytes[j] = static_cast<std::int8_t>(j % 3 == rest ? -1 : 0);
-        return _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i*>(bytes)));
-    };
-    const __m256i a = load(first, spread_first());
-    const __m256i b = load(second, spread_second());
-    const __m256i c = load(third, spread_third());
-    const __m256i one = mask_of(1);
-    const __m256i two = mask_of(2);
-    const __m256i p = _mm256_blendv_epi8(_mm256_blendv_epi8(a, b, one), c, two);
-    const __m256i q = _mm256_blendv_epi8(_mm256_blendv_epi8(b, c, one), a, two);
-    const __m256i r = _mm256_blendv_epi8(_mm256_blendv_epi8(c, a, one), b, two);
-    __m256i* to = reinterpret_cast<__m256i*>(out);
-    _mm256_storeu_si256(to, _mm256_permute2x128_si256(p, q, 0x20));
-    _mm256_storeu_si256(to + 1, _mm256_permute2x128_si256(r, p, 0x30));
-    _mm256_storeu_si256(to + 2, _mm256_permute2x128_si256(q, r, 0x31));
-}
-
 EV_INLINE void interleave_step(const std::uint8_t* first, const std::uint8_t* second,
                                const std::uint8_t* third, std::uint8_t* out) {
-    interleave_half(first, second, third, out);
-    interleave_half(first + 32, second + 32, third + 32, out + 96);
+    for (std::ptrdiff_t i = 0; i < kInterleaveStep; i += 32) {
+        __m256i bytes[3];
+        interleave_half(first + i, second + i, third + i, bytes);
+        for (std::ptrdiff_t k = 0; k < 3; ++k)
+            _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + 3 * i + 32 * k), bytes[k]);
+    }
 }
 
 #elif defined(__SSE2__) || defined(_M_X64)
@@ -157,6 +161,27 @@ EV_INLINE void interleave_step(const std::uint8_t* first, const std::uint8_t* se
 
 #endif
 
+/// Fewer pixels than a step's.
+EV_INLINE void interleave_few(const std::uint8_t* first, const std::uint8_t* second,
+                              const std::uint8_t* third, int count, std::uint8_t* out) {
+#if defined(__AVX512BW__)
+    // Registers of 32 bytes, which find in one piece what was written so, and masks: nothing is copied.
+    for (std::ptrdiff_t i = 0; i < count; i += 32) {
+        __m256i bytes[3];
+        interleave_half(first + i, second + i, third + i, bytes);
+        for (std::ptrdiff_t k = 0; k < 3; ++k) {
+            const std::ptrdiff_t left = 3 * count - (3 * i + 32 * k);
+            const std::uint32_t mask = left >= 32 ? ~std::uint32_t{0} : (left <= 0 ? 0 : (1U << left) - 1);
+            _mm256_mask_storeu_epi8(out + 3 * i + 32 * k, mask, bytes[k]);
+        }
+    }
+#else
+    std::uint8_t few[3 * kInterleaveStep];
+    interleave_step(first, second, third, few);
+    std::memcpy(out, few, 3 * static_cast<std::size_t>(count));
+#endif
+}
+
 /// Writes `count` pixels, 3 * count bytes, from three planes that are padded to whole steps.
 EV_INLINE void interleave(const std::uint8_t* first, const std::uint8_t* second, const std::uint8_t* third,
                           int count, std::uint8_t* out) {
@@ -165,9 +190,12 @@ EV_INLINE void interleave(const std::uint8_t* first, const std::uint8_t* second,
         interleave_step(first + i, second + i, third + i, out + std::ptrdiff_t{3} * i);
     }
     if (i == count) return;
-    std::uint8_t rest[3 * kInterleaveStep];
-    interleave_step(first + i, second + i, third + i, rest);
-    std::memcpy(out + std::ptrdiff_t{3} * i, rest, 3 * static_cast<std::size_t>(count - i));
+    if (i > 0) {  // the last step does some pixels again
+        i = count - kInterleaveStep;
+        interleave_step(first + i, second + i, third + i, out + std::ptrdiff_t{3} * i);
+        return;
+    }
+    interleave_few(first, second, third, count, out);
 }
 
 }  // namespace detail

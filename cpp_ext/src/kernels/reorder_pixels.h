@@ -162,7 +162,7 @@ inline void reorder_packed(const PackedRow& row, std::ptrdiff_t count, std::uint
     const bool kept = position[0] == 0 && position[1] == 1;
     const bool turned = position[0] == 2 && position[1] == 1;
     if (row.stride == 3 && kept) {
-        std::memcpy(out, row.data, static_cast<std::size_t>(count) * 3);
+        copy_bytes(row.data, static_cast<std::size_t>(count) * 3, out);
     } else if (row.stride == 3 && turned) {
         turn_pixels(row.data, count, out);
     } else if (row.stride == 4 && kept) {
