@@ -209,6 +209,19 @@ def test_out_is_written_and_returned_with_its_row_stride(kernels: str) -> None:
     assert (frame == 99).all()
 
 
+@pytest.mark.parametrize("rows_apart", [False, True])
+@pytest.mark.parametrize(("dtype", "size"), [(np.uint8, (91, 97)), (np.int32, (1801, 1903))])
+def test_a_label_map_of_the_images_size_is_copied(
+    kernels: str, dtype: type, size: tuple[int, int], rows_apart: bool
+) -> None:
+    labels = np.random.default_rng(0).integers(0, 200, size).astype(dtype)
+    frame = np.full((size[0], size[1] + rows_apart), 255, dtype)
+    out = frame[:, : size[1]]
+    label_map_to_image(labels, size, out=out)
+    np.testing.assert_array_equal(out, labels)
+    assert (frame[:, size[1] :] == 255).all()
+
+
 # ---- Label maps
 # ------------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,8 @@
 //
 // With AVX2 and AVX-512, where EV_WIDE_LANES is 1, there are besides: load_n, whose other lanes are 0;
 // table_lookup by a register of lanes' numbers; pairs of neighbours from indices (load_pairs); and lanes as
-// bits, the first the lowest (bits_from_mask, spread_bits, store_bits).
+// bits, the first the lowest (bits_from_mask, spread_bits, store_bits), or as bytes (store_mask,
+// store_masks).
 #pragma once
 
 #include <cstdint>

@@ -200,6 +200,23 @@ EV_INLINE void store_bits(std::uint8_t* to, std::uint32_t bits, std::int32_t n) 
     }
     if ((n & 1) != 0) *to = static_cast<std::uint8_t>(left);
 }
+/// A register's lanes as bytes 0 and 1.
+EV_INLINE void store_mask(std::uint8_t* to, Mask mask) {
+    const __m256i lanes = _mm256_castps_si256(mask.raw);
+    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(lanes), _mm256_extracti128_si256(lanes, 1));
+    const __m128i bytes = _mm_and_si128(_mm_packs_epi16(words, words), _mm_set1_epi8(1));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(to), bytes);
+}
+/// Four registers' lanes as bytes 0 and 1.
+EV_INLINE void store_masks(std::uint8_t* to, const Mask masks[4]) {
+    const auto lanes = [&](int i) { return _mm256_castps_si256(masks[i].raw); };
+    // Packing joins the halves of 128-bit lanes: the fours of lanes come out as 0, 2, 4, 6 and 1, 3, 5, 7.
+    const __m256i packed =
+        _mm256_packs_epi16(_mm256_packs_epi32(lanes(0), lanes(1)), _mm256_packs_epi32(lanes(2), lanes(3)));
+    const __m256i fours = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    const __m256i bytes = _mm256_and_si256(_mm256_permutevar8x32_epi32(packed, fours), _mm256_set1_epi8(1));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), bytes);
+}
 
 }  // namespace EV_ISA
 }  // namespace ev

@@ -184,6 +184,15 @@ EV_INLINE void store_bits(std::uint8_t* to, std::uint32_t bits, std::int32_t n) 
         _mm_mask_storeu_epi8(to, first_lanes(n), bytes);
     }
 }
+/// A register's lanes as bytes 0 and 1.
+EV_INLINE void store_mask(std::uint8_t* to, Mask mask) {
+    store_bits(to, mask, kFloatLanes);
+}
+/// Four registers' lanes as bytes 0 and 1.
+EV_INLINE void store_masks(std::uint8_t* to, const Mask masks[4]) {
+    const auto word = [&](int i) { return std::uint64_t{masks[i + 1]} << 16 | masks[i]; };
+    _mm512_storeu_si512(to, _mm512_maskz_set1_epi8(word(2) << 32 | word(0), 1));
+}
 
 }  // namespace EV_ISA
 }  // namespace ev

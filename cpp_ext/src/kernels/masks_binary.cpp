@@ -19,7 +19,7 @@ namespace {
 constexpr float kHuge = 1e36F;
 constexpr float kTiny = 1e-36F;
 
-// Rows of a shrunk mask from one in which hardly any sources agree to the next that is looked at.
+// Rows from one in which hardly any sources agree to the next that is looked at.
 constexpr int kLookAgain = 8;
 
 // Values of a mask of the map's own size that are looked at, then compared.
@@ -56,20 +56,23 @@ class KnownRows {
           threshold_(threshold),
           words_(count_words(width)),
           above_(arena->take<std::uint64_t>(static_cast<std::size_t>(height) * words_)),
-          states_(arena->take<State>(static_cast<std::size_t>(height))) {
-        std::fill_n(states_, height, State::unknown);
+          compared_(arena->take<bool>(static_cast<std::size_t>(height))),
+          manners_(arena->take<Manners>(static_cast<std::size_t>(height))) {
+        std::fill_n(compared_, height, false);
+        std::fill_n(manners_, height, Manners::unknown);
     }
 
     static std::size_t scratch_size(std::int32_t height, std::int32_t width) {
         return ScratchArena::size_of<std::uint64_t>(static_cast<std::size_t>(height) * count_words(width)) +
-               ScratchArena::size_of<State>(static_cast<std::size_t>(height));
+               ScratchArena::size_of<bool>(static_cast<std::size_t>(height)) +
+               ScratchArena::size_of<Manners>(static_cast<std::size_t>(height));
     }
 
     /// A bit for each pixel above the threshold.
     const std::uint64_t* above(std::int32_t row) {
         std::uint64_t* bits = above_ + static_cast<std::size_t>(row) * words_;
-        if (states_[row] != State::unknown) return bits;
-        states_[row] = State::compared;
+        if (compared_[row]) return bits;
+        compared_[row] = true;
         const float* values = rows_.data + row * rows_.row_stride;
         for (std::int32_t x = 0; x < width_; x += kWordBits) {
             bits[x / kWordBits] = above_bits(values + x, std::min(width_ - x, kWordBits), threshold_);
@@ -77,34 +80,55 @@ class KnownRows {
         return bits;
     }
 
-    /// Of a row whose bits were asked for: whether all its values are numbers, and of those above 0 none is
-    /// huge or tiny. Weighted sums of values above 0 are above 0 then, and need not be told from others.
+    /// Whether all values of a row are numbers, and of those above 0 none is huge or tiny. Weighted sums of
+    /// values above 0 are above 0 then, and need not be told from others.
     bool is_tame(std::int32_t row) {
-        if (states_[row] == State::compared) {
-            states_[row] = are_tame(rows_.data + row * rows_.row_stride, width_) ? State::tame : State::wild;
+        if (manners_[row] == Manners::unknown) {
+            const bool tame = are_tame(rows_.data + row * rows_.row_stride, width_);
+            manners_[row] = tame ? Manners::tame : Manners::wild;
         }
-        return states_[row] == State::tame;
+        return manners_[row] == Manners::tame;
+    }
+
+    /// Whether both of two rows are: at once where they are neighbours in memory that nothing is known of.
+    bool are_both_tame(std::int32_t first, std::int32_t second) {
+        const bool together = second == first + 1 && rows_.row_stride == width_ &&
+                              manners_[first] == Manners::unknown && manners_[second] == Manners::unknown;
+        if (together && are_tame(rows_.data + first * rows_.row_stride, 2 * width_)) {
+            manners_[first] = manners_[second] = Manners::tame;
+            return true;
+        }
+        return is_tame(first) && is_tame(second);
     }
 
   private:
-    enum class State : std::uint8_t { unknown, compared, wild, tame };
+    enum class Manners : std::uint8_t { unknown, wild, tame };
 
     Rows rows_;
     std::int32_t width_;
     float threshold_;
     std::size_t words_;
     std::uint64_t* above_;
-    State* states_;
+    bool* compared_;
+    Manners* manners_;
 
     static bool are_tame(const float* values, std::int32_t width) {
-        std::int32_t wild = 0;
+        // As integers: the bits of sizes are in their order, those of NaN above all. One less than a value's
+        // bits is least for tiny ones above 0, and greatest for 0 and for values below.
+        std::uint32_t greatest = 0;
+        std::uint32_t least = ~std::uint32_t{0};
         for (std::int32_t x = 0; x < width; ++x) {
-            const float size = values[x] < 0.0F ? -values[x] : values[x];
-            const bool tame = static_cast<int>(size <= kHuge) &
-                              (static_cast<int>(values[x] <= 0.0F) | static_cast<int>(size >= kTiny));
-            wild |= tame ? 0 : 1;
+            const std::uint32_t bits = bits_of(values[x]);
+            greatest = std::max(greatest, bits & 0x7fffffffU);
+            least = std::min(least, bits - 1);
         }
-        return wild == 0;
+        return greatest <= bits_of(kHuge) && least >= bits_of(kTiny) - 1;
+    }
+
+    static std::uint32_t bits_of(float value) {
+        std::uint32_t bits = 0;
+        std::memcpy(&bits, &value, sizeof bits);
+        return bits;
     }
 };
 
@@ -157,7 +181,8 @@ std::size_t mask_scratch_size(const SourceView<T>& source, std::int32_t width) {
     return ScratchArena::size_of<float>(floats) + KnownRows::scratch_size(source.height, source.width) +
            2 * ScratchArena::size_of<std::uint64_t>(count_words(source.width) + 1) +
            ScratchArena::size_of<Chunk>(static_cast<std::size_t>(width)) +
-           ScratchArena::size_of<float>(source_width + kBlendSlack) + PickedRows<2>::scratch_size(width);
+           ScratchArena::size_of<float>(source_width + kBlendSlack) + PickedRows<2>::scratch_size(width) +
+           RowColumns<4>::scratch_size(width);
 }
 
 template <class T, int K>
@@ -185,11 +210,10 @@ void write_mask(const SourceView<T>& source, const Taps<K>* rows, const ColumnPl
     const std::int32_t most_changes = kWordBits * columns.size / (columns.source_size * kMaskLanes);
     Masker<K> masker{columns,   source.left, source.width, words,  threshold,
                      mask.left, end,         sides,        chunks, most_changes};
-    const RowColumns<K> row_columns(columns, mask.left, end, source.left);
+    RowColumns<K> row_columns(columns, mask.left, end, source.left, &arena);
     const bool far_apart = row_columns.are_far_apart();
-    const bool picks = kPickingPays && K == 2 && row_columns.are_shrunk();
     bool dense = false;
-    int unseen = 0;
+    int passed = 0;  // rows beside noise
     for (std::int32_t y = 0; y < mask.height; ++y) {
         std::uint8_t* out = mask.data + static_cast<std::ptrdiff_t>(y) * mask.width;
         const float* from[K];
@@ -197,7 +221,7 @@ void write_mask(const SourceView<T>& source, const Taps<K>* rows, const ColumnPl
             from[k] = floats.data + (rows[y].index[k] - source.top) * floats.row_stride;
         }
         if (far_apart) {
-            if (picks) {
+            if (kPickingPays && K == 2) {
                 picked.decide(floats, rows[y], threshold, out);
             } else {
                 row_columns.decide(from, rows[y].weight, threshold, out);
@@ -205,28 +229,29 @@ void write_mask(const SourceView<T>& source, const Taps<K>* rows, const ColumnPl
             continue;
         }
         const bool same = y > 0 && same_sources(rows[y], rows[y - 1]);
-        // Beside noise there is noise: picking needs to know nothing, so that not every row is looked at.
-        if (!same && dense && picks && ++unseen % kLookAgain != 0) {
-            picked.decide(floats, rows[y], threshold, out);
-            continue;
-        }
-        if (!same) {
+        const auto are_tame = [&] {
+            bool tame = threshold == 0.0F;
+            for (int k = 0; k < K; k += 2) {
+                const std::int32_t* index = rows[y].index + k;
+                tame = tame && known.are_both_tame(index[0] - source.top, index[1] - source.top);
+            }
+            return tame;
+        };
+        // Beside noise there is noise: not every row is looked at.
+        const bool unseen = !same && dense && ++passed % kLookAgain != 0 && are_tame();
+        if (!same && !unseen) {
             const std::uint64_t* above[K];
             for (int k = 0; k < K; ++k) above[k] = known.above(rows[y].index[k] - source.top);
             // Where fewer sources agree it is quicker to interpolate all pixels than to find those that must
             // be.
-            dense = masker.combine_rows(above) < source.width / 2 && (picks || threshold == 0.0F);
-            for (int k = 0; k < K && !picks; ++k) {
-                dense = dense && known.is_tame(rows[y].index[k] - source.top);
-            }
+            dense = masker.combine_rows(above) < source.width / 2 && are_tame();
             if (!dense) masker.start_rows(out);
         } else if (!dense) {
             std::memcpy(out, out - mask.width, width);  // but for the chunks they are alike
         }
-        if (dense && picks) {
-            picked.decide(floats, rows[y], threshold, out);
-        } else if (dense) {
+        if (dense) {
             blend_rows<K>(from, rows[y].weight, source.width, blended);
+            row_columns.plan();
             row_columns.interpolate(blended, out);
         } else if (masker.num_chunks > 0) {
             masker.interpolate(from, rows[y].weight, out);

@@ -5,6 +5,7 @@
 
 #include "ev/masks_binary.h"
 #include "lanes.h"
+#include "scratch.h"
 
 namespace ev {
 inline namespace EV_ISA {
@@ -34,38 +35,82 @@ EV_INLINE void blend_rows(const float* const* from, const float* weight, std::in
 template <int K>
 class RowColumns {
   public:
-    RowColumns(const ColumnPlan<K>& columns, std::int32_t begin, std::int32_t end, std::int32_t left)
-        : left_(left), size_(end - begin) {
+    RowColumns(const ColumnPlan<K>& columns, std::int32_t begin, std::int32_t end, std::int32_t left,
+               ScratchArena* arena)
+        : left_(left), size_(end - begin), steps_(arena->take<Step>(static_cast<std::size_t>(size_) + 1)) {
         for (int k = 0; k < K; ++k) {
             index_[k] = columns.index[k] + begin;
             weight_[k] = columns.weight[k] + begin;
         }
-        // Of an enlarged row as many columns as lanes read from so many sources, else fewer do.
-        while (step_ > kMaskLanes / 2 && size_ >= step_ && !fit((size_ - step_) / 2, step_)) --step_;
+    }
+
+    static std::size_t scratch_size(std::int32_t width) {
+        return ScratchArena::size_of<Step>(static_cast<std::size_t>(width) + 1);
     }
 
     /// Whether a row is shrunk so much that a column has no source in common with its neighbours.
-    bool are_far_apart() const { return size_ >= step_ && !fit((size_ - step_) / 2, step_); }
+    bool are_far_apart() const {
+        const std::int32_t middle = (size_ - kFarApart) / 2;
+        return size_ >= kFarApart && index_[K - 1][middle + kFarApart - 1] - index_[0][middle] >= kMaskLanes;
+    }
 
-    /// Whether a row is shrunk by a half or more.
-    bool are_shrunk() const { return step_ <= kMaskLanes / 2; }
-
-    /// 1 where the sum of blended sources is above 0.
+    /// 1 where the sum of blended sources is above 0. After plan().
     void interpolate(const float* blended, std::uint8_t* out) const {
-        std::int32_t x = 0;
 #if EV_WIDE_LANES
-        while (x < size_) {
-            for (; x + step_ <= size_ && fit(x, step_); x += step_) interpolate_lanes(blended, x, step_, out);
-            const std::int32_t count = std::min(step_ / 2, size_ - x);
-            if (fit(x, count)) {
-                interpolate_lanes(blended, x, count, out);
-            } else {
-                interpolate_plainly(blended, x, x + count, out);
+        // Copies that nothing points to: the bytes that are written cannot be these.
+        const RowColumns own(*this);
+        std::int32_t x = 0;
+        for (; x < own.together_; x += 4 * kMaskLanes) {
+            Mask above[4];
+            for (int i = 0; i < 4; ++i) {
+                const std::int32_t at = x + i * kMaskLanes;
+                above[i] = own.above_zero<false>(blended, at, own.index_[0] + at);
             }
-            x += count;
+            store_masks(out + x, above);
+        }
+        for (std::int32_t i = 0; i < own.num_steps_; ++i) {
+            const Step& step = own.steps_[i];
+            x = step.begin;
+            const Mask above = own.above_zero<true>(blended, x, step.first);
+            if (x + kMaskLanes <=
+                own.size_) {  // what is written for the columns of the next step it overwrites
+                store_mask(out + x, above);
+            } else {
+                store_bits(out + x, bits_from_mask(above), own.steps_[i + 1].begin - x);
+            }
         }
 #else
-        interpolate_plainly(blended, x, size_, out);
+        for (std::int32_t x = 0; x < size_; ++x) {
+            float sum = weight_[0][x] * blended[index_[0][x] - left_];
+            for (int k = 1; k < K; ++k) sum = sum + weight_[k][x] * blended[index_[k][x] - left_];
+            out[x] = sum > 0.0F ? 1 : 0;
+        }
+#endif
+    }
+
+    /// Cuts the columns into steps, unless that is done.
+    void plan() {
+        if (num_steps_ >= 0) return;
+        num_steps_ = 0;
+#if EV_WIDE_LANES
+        constexpr std::int32_t four = 4 * kMaskLanes;
+        const auto fits_one = [&](std::int32_t x) {
+            return index_[K - 1][x + kMaskLanes - 1] - index_[0][x] < kMaskLanes;
+        };
+        bool fit = true;
+        while (fit && together_ + four <= size_) {
+            for (std::int32_t i = 0; i < four; i += kMaskLanes) fit = fit && fits_one(together_ + i);
+            together_ += fit ? four : 0;
+        }
+        for (std::int32_t x = together_; x < size_; ++num_steps_) {
+            Step& step = steps_[num_steps_];
+            step.begin = x;
+            const std::int32_t end = std::min(x + kMaskLanes, size_);
+            for (int k = 0; k < K; ++k) step.first[k] = index_[k][x];
+            for (++x; x < end && reads_near(step, x); ++x) {
+            }
+        }
+        steps_[num_steps_].begin = size_;
 #endif
     }
 
@@ -93,36 +138,44 @@ class RowColumns {
     }
 
   private:
+    /// Columns from `begin` to the next step's whose sources lie in a register from each of `first` on.
+    struct Step {
+        std::int32_t begin;
+        std::int32_t first[K];
+    };
+
     const std::int32_t* index_[K];
     const float* weight_[K];
     std::int32_t left_;
     std::int32_t size_;
-    std::int32_t step_ = kMaskLanes;
+    static constexpr std::int32_t kFarApart = kMaskLanes / 2;  // columns that read from more than lanes
 
-    /// Whether `count` columns from `x` on read from no farther apart than a register is wide.
-    bool fit(std::int32_t x, std::int32_t count) const {
-        return count == 0 || index_[K - 1][x + count - 1] - index_[0][x] < kMaskLanes;
-    }
-
-    void interpolate_plainly(const float* blended, std::int32_t begin, std::int32_t end,
-                             std::uint8_t* __restrict out) const {
-        for (std::int32_t x = begin; x < end; ++x) {
-            float sum = weight_[0][x] * blended[index_[0][x] - left_];
-            for (int k = 1; k < K; ++k) sum = sum + weight_[k][x] * blended[index_[k][x] - left_];
-            out[x] = sum > 0.0F ? 1 : 0;
-        }
-    }
+    std::int32_t together_ = 0;  // columns, a multiple of four registers', whose lanes read from one register
+    std::int32_t num_steps_ = -1;  // of the columns behind them; -1: not planned
+    Step* steps_;
 
 #if EV_WIDE_LANES
-    void interpolate_lanes(const float* blended, std::int32_t x, std::int32_t count,
-                           std::uint8_t* out) const {
-        const std::int32_t base = index_[0][x];
-        const Floats window = load(blended + (base - left_));
+    /// Whether column x reads what a step's registers hold.
+    bool reads_near(const Step& step, std::int32_t x) const {
+        bool near = true;
+        for (int k = 0; k < K; ++k) near = near && index_[k][x] - step.first[k] < kMaskLanes;
+        return near;
+    }
+
+    /// Of the columns from x on: their sources lie in one register from first[0] on, or Apart, what they read
+    /// first, second and so on in one from each of `first`.
+    template <bool Apart>
+    [[gnu::always_inline]] Mask above_zero(const float* blended, std::int32_t x,
+                                           const std::int32_t* first) const {
+        const std::int32_t base = first[0];
+        Floats window = load(blended + (base - left_));
         Floats sum = load(weight_[0] + x) * table_lookup(window, load(index_[0] + x) - base);
         for (int k = 1; k < K; ++k) {
-            sum = sum + load(weight_[k] + x) * table_lookup(window, load(index_[k] + x) - base);
+            if constexpr (Apart) window = load(blended + (first[k] - left_));
+            const Ints place = load(index_[k] + x) - (Apart ? first[k] : base);
+            sum = sum + load(weight_[k] + x) * table_lookup(window, place);
         }
-        store_bits(out + x, bits_from_mask(greater(sum, 0.0F)), count);
+        return greater(sum, 0.0F);
     }
 #endif
 };

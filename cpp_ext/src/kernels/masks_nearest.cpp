@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "copy_bytes.h"
 #include "ev/masks.h"
 #include "scratch.h"
 
@@ -120,12 +121,12 @@ void resize_row(const L* from, std::ptrdiff_t stride, const std::int32_t* column
 /// A map as it is. Rows that follow one another in memory are one.
 template <class L>
 void copy_rows(const L* map, std::ptrdiff_t row_stride, const LabelView<L>& labels) {
-    if (row_stride == labels.width && labels.row_stride == labels.width) {
-        std::copy_n(map, std::ptrdiff_t{labels.height} * labels.width, labels.data);
-        return;
-    }
-    for (std::int32_t y = 0; y < labels.height; ++y) {
-        std::copy_n(map + y * row_stride, labels.width, labels.data + y * labels.row_stride);
+    const bool together = row_stride == labels.width && labels.row_stride == labels.width;
+    const std::int64_t rows = together ? 1 : labels.height;
+    const auto size = static_cast<std::size_t>(labels.height / rows * labels.width) * sizeof(L);
+    for (std::int64_t y = 0; y < rows; ++y) {
+        detail::copy_bytes(reinterpret_cast<const std::uint8_t*>(map + y * row_stride), size,
+                           reinterpret_cast<std::uint8_t*>(labels.data + y * labels.row_stride));
     }
 }
 
