@@ -45,11 +45,12 @@ def case(
     dtype: Any,
     others: dict[str, Call],
     source: str,
+    out: np.ndarray | None = None,
 ) -> Case:
     """Ours into an array that is there, and the others, which give the same pixels."""
     canvas = placement.canvas_hw
     shape = (*canvas, pixels.channels) if pixels.layout == "nhwc" else (pixels.channels, *canvas)
-    out = np.empty(shape, dtype)
+    out = np.empty(shape, dtype) if out is None else out
     same = SAME_PIXELS if dtype == np.uint8 else SCALED_PIXELS
 
     def call() -> np.ndarray:
@@ -62,7 +63,10 @@ def case(
 def same_size(
     source: str, color: str, layout: str, peer: Callable[[np.ndarray, np.ndarray], Any]
 ) -> Callable[[int, int], Case]:
-    """To uint8 of the same size. peer: of the image and of memory like the tensor's."""
+    """To uint8 of the same size. peer: of the image and of the tensor's memory.
+
+    Both write the same memory: where a result lies decides between two that only copy.
+    """
     pixels = PixelMap(color=color, scale=1.0, layout=layout)
 
     def make(height: int, width: int) -> Case:
@@ -75,7 +79,7 @@ def same_size(
             return result
 
         placement = place_image((height, width), (height, width), mode="stretch")
-        return case(image, placement, pixels, np.uint8, {"cv2": call}, source)
+        return case(image, placement, pixels, np.uint8, {"cv2": call}, source, result)
 
     return make
 

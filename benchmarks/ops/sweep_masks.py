@@ -31,7 +31,8 @@ def labels(factor: int, dtype: type) -> Callable[[int, int], Case]:
     def make(height: int, width: int) -> Case:
         coarse = smooth(1, max(1, height // factor), max(1, width // factor))[0]
         label_map = np.clip(coarse * 2 + 10, 0, 20).astype(dtype)
-        out, resized = np.empty((height, width), dtype), np.empty((height, width), dtype)
+        out = np.empty((height, width), dtype)
+        resized = out if factor == 1 else np.empty_like(out)  # where it lies decides between two that copy
 
         def with_cv2() -> np.ndarray:
             return cv2.resize(label_map, (width, height), resized, interpolation=cv2.INTER_NEAREST_EXACT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import random
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,19 @@ def test_a_result_that_changes_with_the_buffer_is_caught() -> None:
     # Ours returns a buffer that the peer overwrites: the comparison sees it.
     with pytest.raises(MismatchError):
         check(Case(lambda: buffer, (Contender("peer", theirs, SAME),), 1))
+
+
+def test_a_peer_that_writes_where_ours_does_is_compared_with_what_ours_wrote() -> None:
+    buffer = np.zeros(2)
+
+    def write(value: float) -> np.ndarray:
+        buffer[:] = value
+        return buffer
+
+    for value, differs in ((3.0, False), (7.0, True)):
+        case = Case(lambda: write(3.0), (Contender("peer", lambda value=value: write(value), SAME),), 1)
+        with pytest.raises(MismatchError) if differs else nullcontext():
+            check(case)
 
 
 # ---- Timing
