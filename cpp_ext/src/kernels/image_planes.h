@@ -27,10 +27,11 @@ struct PackedRow {
 };
 
 inline PackedRow packed_row(const SourceRow& row) {
+    // Of rows that are still to be converted there is no data: nothing may be added to it.
+    if (row.pixel_stride != 3 && row.pixel_stride != 4) return PackedRow{row.data, 0, {}};
     const std::ptrdiff_t* offset = row.channel_offset;
     const std::ptrdiff_t least = std::min(offset[0], std::min(offset[1], offset[2]));
     PackedRow packed{row.data + least, 0, {}};
-    if (row.pixel_stride != 3 && row.pixel_stride != 4) return packed;
     unsigned found = 0;
     for (int c = 0; c < 3; ++c) {
         const std::ptrdiff_t position = offset[c] - least;
