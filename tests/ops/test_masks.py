@@ -211,7 +211,7 @@ def test_out_is_written_and_returned_with_its_row_stride(kernels: str) -> None:
 
 @pytest.mark.parametrize("rows_apart", [False, True])
 @pytest.mark.parametrize(("dtype", "size"), [(np.uint8, (91, 97)), (np.int32, (1801, 1903))])
-def test_a_label_map_of_the_images_size_is_copied(
+def test_maps_of_the_images_size_are_copied_however_large(
     kernels: str, dtype: type, size: tuple[int, int], rows_apart: bool
 ) -> None:
     labels = np.random.default_rng(0).integers(0, 200, size).astype(dtype)
