@@ -165,7 +165,7 @@ inline std::ptrdiff_t first_on_line(const std::uint8_t* pixels) {
 inline void mean_few(const std::uint8_t* above, const std::uint8_t* below, int count,
                      std::uint8_t* const planes[3]) {
     alignas(32) std::uint8_t few[2][6 * kMeanStep];
-    const auto size = static_cast<std::size_t>(6 * count);
+    const std::size_t size = std::size_t{6} * static_cast<std::size_t>(count);
     std::memcpy(few[0], above, size);
     std::memcpy(few[1], below, size);
     mean_step(few[0], few[1], planes, 0);

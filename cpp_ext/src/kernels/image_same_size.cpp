@@ -42,20 +42,22 @@ PackedRow packed_from(const SourceRow& source, int first) {
 
 #if defined(__AVX2__)
 
+// Whole lines are written past the caches, or each would be written in two pieces.
+constexpr std::ptrdiff_t kLine = std::ptrdiff_t{2} * kSplitPixels;
+
 bool writes_past_caches(const ImageJob& job, const Region& region) {
     const std::int64_t rows = region.y_end - region.y_begin;
     const bool planes = !job.to_gray && job.out.channels == 3 && job.out.pixel_stride == 1;
-    return planes && rows * region.width() * 3 >= kLargeResult &&
-           job.out.channel_stride % (2 * kSplitPixels) == 0 && packed_row(source_layout(job)).stride == 3;
+    return planes && rows * region.width() * 3 >= kLargeResult && job.out.channel_stride % kLine == 0 &&
+           packed_row(source_layout(job)).stride == 3;
 }
 
 /// Packed pixels of three bytes to planes of `out`, past the caches.
 void stream_planes(const PackedRow& row, int count, std::uint8_t* out, std::ptrdiff_t pitch) {
-    constexpr int line = 2 * kSplitPixels;  // whole lines, or they are written in two pieces
-    const auto place = static_cast<int>(reinterpret_cast<std::uintptr_t>(out) % line);
-    std::ptrdiff_t i = std::min(count, (line - place) % line);
+    const auto place = static_cast<std::ptrdiff_t>(reinterpret_cast<std::uintptr_t>(out) % kLine);
+    std::ptrdiff_t i = std::min<std::ptrdiff_t>(count, (kLine - place) % kLine);
     split_packed(row, static_cast<int>(i), out, pitch);
-    for (; i + line <= count; i += line) {
+    for (; i + kLine <= count; i += kLine) {
         PlaneBytes bytes[2][3];
         split_pixels_at(row.data + 3 * i, bytes[0]);
         split_pixels_at(row.data + 3 * (i + kSplitPixels), bytes[1]);
