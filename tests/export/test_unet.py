@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -92,6 +93,11 @@ def test_each_form_of_the_weights_is_the_same_network(
 ) -> None:
     wanted = small_unet()
     path = save(tmp_path, wanted)
+    if path.is_file() and not arguments and enum.Flag("Flag", "A").A.__reduce_ex__(2)[0] is getattr:
+        # Python 3.11.0 to 3.11.3 pickle the network's enums as calls of getattr, which no checkpoint needs.
+        with pytest.raises(ModelFileError, match=r"builtins\.getattr"):
+            read_unet(path, labels=LABELS, size_hw=SIZE_HW)
+        arguments = {"trust": True}
     network = read_unet(path, labels=LABELS, size_hw=SIZE_HW, **arguments)
     images = leaves_images(2, SIZE_HW, seed=5)
     assert torch.equal(logits(network, images), logits(wanted, images))
