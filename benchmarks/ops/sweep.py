@@ -8,7 +8,8 @@ then the exit status is 1. Before a point is timed its results are compared. A p
 twice for longer, and the last time counts: it may have been another program's doing.
 
 Of lines that move bytes and compute nothing (the same size, other channels or none) the fastest of both sides wait for
-memory, and which of two is first is chance: a point within 2 % of the peer is a tie there.
+memory, and which of two is first is chance: a point within 2 % of the peer is a tie there. Where nothing but a result's
+place could decide, both write the same memory.
 
 After each line the figures are written, whole or not at all; --keep goes on where a run was cut off, or takes only lines
 that are not there. Without --only, --json and --chart the figures go to benchmarks/ops/sweep.json and the chart to

@@ -1,7 +1,6 @@
 // Long stretches of bytes that are only copied.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

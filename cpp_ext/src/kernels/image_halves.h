@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "ev/isa.h"
+#include "first_bytes.h"
 #include "split_pixels.h"
 
 namespace ev {
@@ -96,10 +97,6 @@ struct PackedPixels {
         : a(_mm512_maskz_loadu_epi8(first_bytes(bytes), pixels)),
           b(_mm512_maskz_loadu_epi8(first_bytes(bytes - 64), pixels + 64)),
           c(_mm512_maskz_loadu_epi8(first_bytes(bytes - 128), pixels + 128)) {}
-
-    static std::uint64_t first_bytes(int count) {
-        return count <= 0 ? 0 : ~std::uint64_t{0} >> (count < 64 ? 64 - count : 0);
-    }
 
     /// Byte Position of each two neighbours, added in 16 bits.
     template <int Position>

@@ -81,11 +81,11 @@ class CopiedColumns {
         }
         // Bytes may be anything's: what they are written beside is read anew, but for what is at hand.
         const std::ptrdiff_t* const offsets = &scratch_.columns.offset(0);
-        std::uint8_t* const packed = scratch_.packed;
+        std::uint8_t* const pixels = scratch_.packed;
         for (const std::ptrdiff_t inner = inner_; i < inner; ++i)
-            std::memcpy(packed + 3 * i, row.data + offsets[i], 4);
-        for (; i < count_; ++i) std::memcpy(packed + 3 * i, row.data + offsets[i], 3);
-        return PackedRow{scratch_.packed, 3, {row.position[0], row.position[1], row.position[2]}};
+            std::memcpy(pixels + 3 * i, row.data + offsets[i], 4);
+        for (; i < count_; ++i) std::memcpy(pixels + 3 * i, row.data + offsets[i], 3);
+        return PackedRow{pixels, 3, {row.position[0], row.position[1], row.position[2]}};
     }
 
     /// The columns in planes of the scratch's row.

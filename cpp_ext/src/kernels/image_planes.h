@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "copy_bytes.h"
+#include "first_bytes.h"
 #include "image_rows.h"
 #include "split_pixels.h"
 
@@ -65,17 +66,16 @@ inline void split_few(const std::uint8_t* pixels, int count, std::uint8_t* const
     alignas(64) std::uint8_t few[128];
     PlaneBytes bytes[3];
 #if defined(__AVX512BW__)
-    const std::uint64_t all = ~std::uint64_t{0};
-    const int size = 3 * count;
-    _mm512_store_si512(few, _mm512_maskz_loadu_epi8(size < 64 ? ~(all << size) : all, pixels));
-    if (size > 64) _mm512_store_si512(few + 64, _mm512_maskz_loadu_epi8(~(all << (size - 64)), pixels + 64));
+    const std::ptrdiff_t size = std::ptrdiff_t{3} * count;
+    _mm512_store_si512(few, _mm512_maskz_loadu_epi8(first_bytes(size), pixels));
+    _mm512_store_si512(few + 64, _mm512_maskz_loadu_epi8(first_bytes(size - 64), pixels + 64));
     split_pixels_at(few, bytes);
     for (int p = 0; p < 3; ++p) {
         if constexpr (Kind == Planes::padded) {
             // 64 bytes that whoever reads a whole register of them finds in one piece.
             _mm512_storeu_si512(planes[p], _mm512_zextsi256_si512(bytes[p]));
         } else {
-            _mm256_mask_storeu_epi8(planes[p], ~(~std::uint32_t{0} << count), bytes[p]);
+            _mm256_mask_storeu_epi8(planes[p], static_cast<__mmask32>(first_bytes(count)), bytes[p]);
         }
     }
 #else

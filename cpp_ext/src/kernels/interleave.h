@@ -10,6 +10,7 @@
 #endif
 
 #include "ev/isa.h"
+#include "first_bytes.h"
 
 namespace ev {
 inline namespace EV_ISA {
@@ -171,7 +172,7 @@ EV_INLINE void interleave_few(const std::uint8_t* first, const std::uint8_t* sec
         interleave_half(first + i, second + i, third + i, bytes);
         for (std::ptrdiff_t k = 0; k < 3; ++k) {
             const std::ptrdiff_t left = std::ptrdiff_t{3} * count - (3 * i + 32 * k);
-            const std::uint32_t mask = left >= 32 ? ~std::uint32_t{0} : (left <= 0 ? 0 : (1U << left) - 1);
+            const auto mask = static_cast<__mmask32>(first_bytes(left));
             _mm256_mask_storeu_epi8(out + 3 * i + 32 * k, mask, bytes[k]);
         }
     }

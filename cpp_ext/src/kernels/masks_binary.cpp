@@ -124,12 +124,6 @@ class KnownRows {
         }
         return greatest <= bits_of(kHuge) && least >= bits_of(kTiny) - 1;
     }
-
-    static std::uint32_t bits_of(float value) {
-        std::uint32_t bits = 0;
-        std::memcpy(&bits, &value, sizeof bits);
-        return bits;
-    }
 };
 
 /// A mask of the map's own size. A value decides alone, unless one that it reads with a weight of 0 is not

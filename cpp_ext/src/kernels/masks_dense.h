@@ -31,6 +31,9 @@ EV_INLINE void blend_rows(const float* const* from, const float* weight, std::in
     }
 }
 
+// Columns of a row that is shrunk far: they read from more sources than there are lanes.
+constexpr std::int32_t kFarApart = kMaskLanes / 2;
+
 /// Columns of an image that rows are interpolated for; sources are counted from `left`.
 template <int K>
 class RowColumns {
@@ -148,8 +151,6 @@ class RowColumns {
     const float* weight_[K];
     std::int32_t left_;
     std::int32_t size_;
-    static constexpr std::int32_t kFarApart = kMaskLanes / 2;  // columns that read from more than lanes
-
     std::int32_t together_ = 0;  // columns, a multiple of four registers', whose lanes read from one register
     std::int32_t num_steps_ = -1;  // of the columns behind them; -1: not planned
     Step* steps_;
