@@ -22,6 +22,9 @@ constexpr float kTiny = 1e-36F;
 // Rows from one in which hardly any sources agree to the next that is looked at.
 constexpr int kLookAgain = 8;
 
+// Columns of a mask whose rows are not worth looking at: interpolating them all takes no longer.
+constexpr std::int32_t kNarrow = 32;
+
 // Values of a mask of the map's own size that are looked at, then compared.
 constexpr std::int32_t kOwnSizeBlock = 4096;
 
@@ -159,7 +162,7 @@ void write_own_size(const Rows& floats, const Taps<2>* rows, const ColumnPlan<2>
             if (finite) {
                 compare_row(value_at(first + i), mask.width, threshold, out);
             } else {
-                picked->decide(floats, rows[y + i], threshold, out);
+                picked->decide(floats, rows + y + i, 1, threshold, out);
             }
         }
     }
@@ -206,6 +209,14 @@ void write_mask(const SourceView<T>& source, const Taps<K>* rows, const ColumnPl
                      mask.left, end,         sides,        chunks, most_changes};
     RowColumns<K> row_columns(columns, mask.left, end, source.left, &arena);
     const bool far_apart = row_columns.are_far_apart();
+    if ((far_apart || mask.width <= kNarrow) && kPickingPays && K == 2) {
+        for (std::int32_t y = 0, next = 0; y < mask.height; y = next) {
+            for (next = y + 1; next < mask.height && same_sources(rows[y], rows[next]);) ++next;
+            picked.decide(floats, rows + y, next - y, threshold,
+                          mask.data + static_cast<std::ptrdiff_t>(y) * mask.width);
+        }
+        return;
+    }
     bool dense = false;
     int passed = 0;  // rows beside noise
     for (std::int32_t y = 0; y < mask.height; ++y) {
@@ -215,11 +226,7 @@ void write_mask(const SourceView<T>& source, const Taps<K>* rows, const ColumnPl
             from[k] = floats.data + (rows[y].index[k] - source.top) * floats.row_stride;
         }
         if (far_apart) {
-            if (kPickingPays && K == 2) {
-                picked.decide(floats, rows[y], threshold, out);
-            } else {
-                row_columns.decide(from, rows[y].weight, threshold, out);
-            }
+            row_columns.decide(from, rows[y].weight, threshold, out);
             continue;
         }
         const bool same = y > 0 && same_sources(rows[y], rows[y - 1]);

@@ -76,40 +76,51 @@ class PickedRows {
         return 2 * ScratchArena::size_of<float>(2 * static_cast<std::size_t>(width));
     }
 
-    /// The rule of masks_binary.h, of a row that reads these rows of the source.
-    void decide(const SourceView<float>& source, const Taps<K>& taps, float threshold, std::uint8_t* out) {
-        const float* top = pick(source, taps.index[0]);
-        const float* bottom = pick(source, taps.index[1]);
+    /// The rule of masks_binary.h, of `count` rows one after another that all read the same two of the
+    /// source.
+    void decide(const SourceView<float>& source, const Taps<K>* taps, std::int32_t count, float threshold,
+                std::uint8_t* out) {
+        const float* top = pick(source, taps[0].index[0]);
+        const float* bottom = pick(source, taps[0].index[1]);
         // Of its own, as bytes that are written might be the members.
-        const std::int32_t size = size_;
+        const std::ptrdiff_t size = size_;
         const float* const weight[2] = {weight_[0], weight_[1]};
-        std::int32_t x = 0;
+        std::ptrdiff_t x = 0;
 #if EV_WIDE_LANES
-        const Floats upper = taps.weight[0];
-        const Floats lower = taps.weight[1];
         const auto above = [&](Floats values) { return bits_from_mask(greater(values, threshold)); };
         while (x < size && size >= kFloatLanes) {
-            x = std::min(x, size - kFloatLanes);  // the last may repeat columns
+            x = std::min<std::ptrdiff_t>(x, size - kFloatLanes);  // the last may repeat columns
             const Floats a = load(top + x);
             const Floats b = load(top + size + x);
             const Floats c = load(bottom + x);
             const Floats d = load(bottom + size + x);
-            const Floats sum =
-                load(weight[0] + x) * (upper * a + lower * c) + load(weight[1] + x) * (upper * b + lower * d);
+            const Floats left = load(weight[0] + x);
+            const Floats right = load(weight[1] + x);
             const std::uint32_t bits[4] = {above(a), above(b), above(c), above(d)};
             const std::uint32_t all = bits[0] & bits[1] & bits[2] & bits[3];
             const std::uint32_t any = bits[0] | bits[1] | bits[2] | bits[3];
-            store_bits(out + x, all | (any & above(sum)), kFloatLanes);
+            for (std::ptrdiff_t y = 0; y < count; ++y) {
+                std::uint32_t found = all;
+                if (all != any) {
+                    const Floats upper = taps[y].weight[0];
+                    const Floats lower = taps[y].weight[1];
+                    const Floats sum = left * (upper * a + lower * c) + right * (upper * b + lower * d);
+                    found |= any & above(sum);
+                }
+                store_bits(out + y * size + x, found, kFloatLanes);
+            }
             x += kFloatLanes;
         }
 #endif
         for (; x < size; ++x) {
-            const Taps<2> rows{{0, 1}, {taps.weight[0], taps.weight[1]}};
             const Taps<2> columns{{0, 1}, {weight[0][x], weight[1][x]}};
             const auto logit = [&](int row, int column) {
                 return (row == 0 ? top : bottom)[column * size + x];
             };
-            out[x] = is_in_mask(rows, columns, threshold, logit) ? 1 : 0;
+            for (std::ptrdiff_t y = 0; y < count; ++y) {
+                const Taps<2> rows{{0, 1}, {taps[y].weight[0], taps[y].weight[1]}};
+                out[y * size + x] = is_in_mask(rows, columns, threshold, logit) ? 1 : 0;
+            }
         }
     }
 
