@@ -10,8 +10,8 @@ inline namespace EV_ISA {
 namespace detail {
 namespace {
 
-/// Bytes that copies of whole words may write beyond the last pair.
-constexpr std::size_t kSlack = 16;
+/// Bytes that copies of whole words may write beyond the last pair, and whole steps read.
+constexpr std::size_t kSlack = kMeanBytes;
 
 /// The even number of source pixels per resized pixel; 0: it is not one.
 int even_step(int source_size, int resized_size) {
@@ -66,7 +66,7 @@ class Halves {
             std::uint8_t* planes[3] = {};
             for (int c = 0; c < 3; ++c) planes[packed.position[c]] = plane(c);
             mean_pixels(packed_pairs(packed.data, 0), packed_pairs(packed_row(below).data, 1), count_,
-                        planes);
+                        readable_pairs(y_above + 1), planes);
         } else {
             const Pairs high = plane_pairs(above, channels, 0);
             const Pairs low = plane_pairs(below, channels, 1);
@@ -93,6 +93,14 @@ class Halves {
         const std::ptrdiff_t pitch = std::ptrdiff_t{3} * step_;
         for (std::ptrdiff_t i = 0; i < count_; ++i) std::memcpy(pairs + 6 * i, pixels + pitch * i, 8);
         return pairs;
+    }
+
+    /// Bytes of those of row y, and behind them, that may be read: the rows that follow are there.
+    std::ptrdiff_t readable_pairs(int y) const {
+        if (step_ != 2) return kMeanBytes;
+        const ImageView& image = job_.image;
+        const std::ptrdiff_t below = image.row_stride > 0 ? (image.height - 1 - y) * image.row_stride : 0;
+        return below + (image.width - first_) * std::ptrdiff_t{3};
     }
 
     Pairs plane_pairs(const SourceRow& row, int channels, int slot) const {

@@ -39,6 +39,7 @@ inline void store_means(std::uint8_t* out, __m256i first, __m256i second) {
 #endif
 
 constexpr int kMeanStep = 32;
+constexpr int kMeanBytes = 6 * kMeanStep;  // that a step reads of a row of three-byte pixels
 
 /// out[i] = the mean of pixels 2 i and 2 i + 1 of two rows of a plane. A whole step may be written last.
 inline void mean_planes(const std::uint8_t* __restrict above, const std::uint8_t* __restrict below, int count,
@@ -132,7 +133,7 @@ inline __m256i mean_plane(const PackedPixels& above, const PackedPixels& below) 
 
 /// The same of fewer pairs.
 inline void mean_few(const std::uint8_t* above, const std::uint8_t* below, int count,
-                     std::uint8_t* const planes[3]) {
+                     std::ptrdiff_t /*readable*/, std::uint8_t* const planes[3]) {
     __m256i means[3];
     mean_planes_of(PackedPixels(above, 6 * count), PackedPixels(below, 6 * count), means);
     for (int p = 0; p < 3; ++p) _mm256_storeu_si256(reinterpret_cast<__m256i*>(planes[p]), means[p]);
@@ -159,13 +160,26 @@ inline std::ptrdiff_t first_on_line(const std::uint8_t* pixels) {
     for (int p = 0; p < 3; ++p) store_means(planes[p] + i, means[0][p], means[1][p]);
 }
 
-inline void mean_few(const std::uint8_t* above, const std::uint8_t* below, int count,
+inline void mean_few(const std::uint8_t* above, const std::uint8_t* below, int count, std::ptrdiff_t readable,
                      std::uint8_t* const planes[3]) {
-    alignas(32) std::uint8_t few[2][6 * kMeanStep];
-    const std::size_t size = std::size_t{6} * static_cast<std::size_t>(count);
-    std::memcpy(few[0], above, size);
-    std::memcpy(few[1], below, size);
-    mean_step(few[0], few[1], planes, 0);
+    alignas(32) std::uint8_t few[2][kMeanBytes];
+    if (readable < kMeanBytes) {
+        const std::size_t size = std::size_t{6} * static_cast<std::size_t>(count);
+        above = static_cast<const std::uint8_t*>(std::memcpy(few[0], above, size));
+        below = static_cast<const std::uint8_t*>(std::memcpy(few[1], below, size));
+    }
+    if (2 * count > kSplitPixels) {
+        mean_step(above, below, planes, 0);
+        return;
+    }
+    PlaneBytes high[3];
+    PlaneBytes low[3];
+    split_pixels_at(above, high);
+    split_pixels_at(below, low);
+    for (int p = 0; p < 3; ++p) {
+        const __m256i means = mean_pairs(high[p], low[p]);
+        store_means(planes[p], means, means);
+    }
 }
 
 inline std::ptrdiff_t first_on_line(const std::uint8_t* /*pixels*/) {
@@ -175,9 +189,9 @@ inline std::ptrdiff_t first_on_line(const std::uint8_t* /*pixels*/) {
 #endif
 
 /// The same of rows of three-byte pixels, byte p of which goes to planes[p]. A whole step is written at
-/// least.
+/// least. readable: bytes of either row, and of what lies behind it, that may be read.
 inline void mean_pixels(const std::uint8_t* above, const std::uint8_t* below, int count,
-                        std::uint8_t* const planes[3]) {
+                        [[maybe_unused]] std::ptrdiff_t readable, std::uint8_t* const planes[3]) {
 #if defined(__AVX2__)
     if (count >= kMeanStep) {
         std::ptrdiff_t i = 0;
@@ -194,7 +208,7 @@ inline void mean_pixels(const std::uint8_t* above, const std::uint8_t* below, in
         }
         return;
     }
-    mean_few(above, below, count, planes);
+    mean_few(above, below, count, readable, planes);
 #else
     for (std::ptrdiff_t i = 0; i < count; ++i) {
         for (int p = 0; p < 3; ++p) {

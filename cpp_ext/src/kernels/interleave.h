@@ -178,7 +178,18 @@ EV_INLINE void interleave_few(const std::uint8_t* first, const std::uint8_t* sec
     }
 #else
     std::uint8_t few[3 * kInterleaveStep];
+#if defined(__AVX2__)
+    std::ptrdiff_t i = 0;
+    do {
+        __m256i bytes[3];
+        interleave_half(first + i, second + i, third + i, bytes);
+        for (std::ptrdiff_t k = 0; k < 3; ++k)
+            _mm256_storeu_si256(reinterpret_cast<__m256i*>(few + 3 * i + 32 * k), bytes[k]);
+        i += 32;
+    } while (i < count);
+#else
     interleave_step(first, second, third, few);
+#endif
     std::memcpy(out, few, 3 * static_cast<std::size_t>(count));
 #endif
 }
