@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
 #include "image_planes.h"
 #include "lanes.h"
@@ -11,10 +12,14 @@ inline namespace EV_ISA {
 namespace detail {
 namespace {
 
-/// Whether channels are packed, or each is a plane.
-bool has_planes(const ImageJob& job) {
-    const SourceRow layout = source_layout(job);
-    return layout.pixel_stride == 1 || (job.out.channels == 3 && packed_row(layout).stride != 0);
+/// Channels of the source that are read: one if the tensor's all show the same.
+int read_channels(const ImageJob& job, const SourceRow& layout) {
+    const std::ptrdiff_t* offset = layout.channel_offset;
+    return offset[0] == offset[1] && offset[0] == offset[2] ? 1 : job.out.channels;
+}
+
+PackedRow packed_channels(const SourceRow& row, int channels) {
+    return channels == 3 ? packed_row(row) : PackedRow{row.data, 0, {}};
 }
 
 LinearTap column_tap(const ImageJob& job, const Region& region, int column) {
@@ -22,18 +27,55 @@ LinearTap column_tap(const ImageJob& job, const Region& region, int column) {
     return linear_tap(region.x_begin + column - job.offset_x, step, job.image.width, true);
 }
 
-Reading choose_reading(const ImageJob& job) {
-    if (EV_IMAGE_WINDOWS == 0 || !has_planes(job)) return Reading::directly;
-    return fit_windows(source_step(job.image.width, job.resized_width)) ? Reading::planes : Reading::pairs;
+/// Bytes of a row from its first pixel on, `size` of the last one.
+std::ptrdiff_t row_size(const ImageJob& job, std::ptrdiff_t stride, int size) {
+    return (job.image.width - 1) * stride + size;
+}
+
+/// Whether windows of the row itself hold the columns, `channels` of a pixel side by side.
+bool fit_row(const ImageJob& job, std::ptrdiff_t stride, int channels) {
+    return stride > 0 && fit_windows(source_step(job.image.width, job.resized_width), stride, channels) &&
+           reads_row(row_size(job, stride, channels));
+}
+
+/// Whether tables of all channels pay: not for a few rows, and those of a wide row that grows take more of
+/// the first cache than splitting it takes time.
+bool pays_interleaved(const ImageJob& job) {
+    constexpr int fewest_rows = 8;
+    constexpr int widest_grown = 340;
+    return job.resized_height >= fewest_rows && job.resized_width <= std::max(job.image.width, widest_grown);
+}
+
+struct Choice {
+    Reading reading;
+    bool interleaved;
+};
+
+Choice choose_reading(const ImageJob& job) {
+    if (EV_IMAGE_WINDOWS == 0) return {Reading::directly, false};
+    const SourceRow layout = source_layout(job);
+    const int channels = read_channels(job, layout);
+    const std::ptrdiff_t stride = layout.pixel_stride;
+    const bool packed = packed_channels(layout, channels).stride != 0;
+    if (stride != 1 && !packed) return {Reading::directly, false};
+    const bool interleaved = packed && is_interleaved(job.out) && pays_interleaved(job);
+    if (job.image.width > kWidestRow) return {Reading::pairs, interleaved};
+    if (interleaved && fit_row(job, stride, 3)) return {Reading::row, true};
+    if (!interleaved && fit_row(job, stride, 1)) return {Reading::row, false};
+    // Planes of fewer columns than a step would be summed and interleaved with most of it empty.
+    const bool few = interleaved && job.resized_width < kSumStep;
+    const bool fits = fit_windows(source_step(job.image.width, job.resized_width), 1, 1);
+    if (fits && !few) return {Reading::planes, false};
+    return {Reading::pairs, interleaved};
 }
 
 template <int Channels>
-void sum_directly(const SourceRow& source, const DirectColumn* columns, int width, std::ptrdiff_t pitch,
+void sum_directly(const SourceRow& source, const LinearColumn* columns, int width, std::ptrdiff_t pitch,
                   std::int16_t* sums) {
     const std::uint8_t* pixels[Channels];
     for (int c = 0; c < Channels; ++c) pixels[c] = source.data + source.channel_offset[c];
     for (int i = 0; i < width; ++i) {
-        const DirectColumn column = columns[i];
+        const LinearColumn column = columns[i];
         for (int c = 0; c < Channels; ++c) {
             sums[c * pitch + i] = linear_horizontal(pixels[c][column.first], pixels[c][column.second],
                                                     column.weight_first, column.weight_second);
@@ -44,7 +86,9 @@ void sum_directly(const SourceRow& source, const DirectColumn* columns, int widt
 }  // namespace
 
 ColumnScratch::ColumnScratch(Arena& arena, const ImageJob& job, const Region& region)
-    : reading(choose_reading(job)),
+    : reading(choose_reading(job).reading),
+      interleaved(choose_reading(job).interleaved),
+      count(region.width() * (interleaved ? 3 : 1)),
       begin(column_tap(job, region, 0).first),
       end(column_tap(job, region, region.width() - 1).second + 1),
       pitch(0),
@@ -55,13 +99,18 @@ ColumnScratch::ColumnScratch(Arena& arena, const ImageJob& job, const Region& re
       planes(nullptr) {
     const auto width = static_cast<std::size_t>(region.width());
     if (reading == Reading::directly) {
-        direct = arena.take<DirectColumn>(width);
+        direct = arena.take<LinearColumn>(width);
         return;
     }
-    windows = take_windows(arena, region.width());
+    windows = take_windows(arena, count);
+    if (reading == Reading::row) return;
     if (reading == Reading::pairs) {
         firsts = arena.take<std::int32_t>(width);
-        packed = arena.take<std::uint8_t>(width * 8 + 8);
+        packed = arena.take<std::uint8_t>(width * 8 + kWindow);
+        if (interleaved) {
+            planes = packed;
+            return;
+        }
     }
     // A window may begin at the last pixel.
     pitch = (reading == Reading::pairs ? std::ptrdiff_t{2} * region.width() : end - begin) +
@@ -71,10 +120,13 @@ ColumnScratch::ColumnScratch(Arena& arena, const ImageJob& job, const Region& re
 }
 
 LinearColumns::LinearColumns(const ImageJob& job, const Region& region, const ColumnScratch& scratch)
-    : scratch_(scratch), width_(region.width()), image_width_(job.image.width), channels_(job.out.channels) {
-    const SourceRow layout = source_layout(job);
-    const std::ptrdiff_t* offset = layout.channel_offset;
-    if (offset[0] == offset[1] && offset[0] == offset[2]) channels_ = 1;
+    : scratch_(scratch),
+      width_(region.width()),
+      image_width_(job.image.width),
+      channels_(read_channels(job, source_layout(job))),
+      windows_(count_windows(scratch.count)),
+      pitch_(sum_pitch(scratch.count)),
+      readable_(kWindow) {
     if (scratch.reading == Reading::directly) {
         set_direct(job, region);
     } else {
@@ -83,38 +135,77 @@ LinearColumns::LinearColumns(const ImageJob& job, const Region& region, const Co
 }
 
 void LinearColumns::set_direct(const ImageJob& job, const Region& region) {
-    const std::ptrdiff_t pixel_stride = source_pixel_stride(job);
+    const std::ptrdiff_t stride = source_pixel_stride(job);
     for (int i = 0; i < width_; ++i) {
         const LinearTap tap = column_tap(job, region, i);
-        scratch_.direct[i] = {tap.first * pixel_stride, tap.second * pixel_stride, tap.weight_first,
-                              tap.weight_second};
+        scratch_.direct[i] = {tap.first * stride, tap.second * stride, tap.weight_first, tap.weight_second};
     }
 }
 
 void LinearColumns::set_windows(const ImageJob& job, const Region& region) {
-    const int count = count_windows(width_);
-    for (int index = 0; index < count; ++index) {
-        LinearTap taps[kWindowColumns] = {};
-        int first[kWindowColumns] = {};
+    const SourceRow layout = source_layout(job);
+    const PackedRow packed = packed_channels(layout, channels_);
+    for (int c = 0; c < 3; ++c) plane_offset_[c] = layout.channel_offset[c];
+    // From pixel to pixel, and where the first one's channels lie.
+    std::ptrdiff_t stride = 1;
+    int channels = 1;
+    const int* position = packed.position;
+    static constexpr int kNone[3] = {};
+    if (scratch_.interleaved) {
+        channels = 3;
+        stride = packed.stride;
+        plane_offset_[0] -= packed.position[0];
+    } else {
+        position = kNone;
+        if (scratch_.reading == Reading::row) stride = source_pixel_stride(job);
+    }
+    std::ptrdiff_t latest = std::numeric_limits<std::int32_t>::max();
+    if (scratch_.reading == Reading::row) {
+        readable_ = row_size(job, stride, channels);
+        latest = std::max<std::ptrdiff_t>(readable_ - kWindow, 0);
+    }
+    LinearColumn pixel{};
+    int x = -1;
+    int channel = channels - 1;
+    for (int index = 0; index < windows_; ++index) {
+        LinearColumn columns[kWindowColumns];
         for (int i = 0; i < kWindowColumns; ++i) {
-            // Columns beyond the last repeat it, without weight.
-            const int column = std::min(index * kWindowColumns + i, width_ - 1);
-            const LinearTap tap = column_tap(job, region, column);
-            if (column == index * kWindowColumns + i) taps[i] = tap;
-            first[i] = scratch_.reading == Reading::pairs ? 2 * column : tap.first - scratch_.begin;
-            if (scratch_.reading == Reading::pairs) scratch_.firsts[column] = tap.first;
+            if (index * kWindowColumns + i < scratch_.count) {
+                channel = channel + 1 == channels ? 0 : channel + 1;
+                if (channel == 0) pixel = place_column(job, region, ++x, stride);
+            } else {  // columns beyond the last repeat it, without weight
+                pixel.weight_first = 0;
+                pixel.weight_second = 0;
+            }
+            columns[i] = pixel;
+            columns[i].first += position[channel];
+            columns[i].second += position[channel];
         }
-        set_window(scratch_.windows, index, first, taps);
+        set_window(scratch_.windows, index, columns, latest);
     }
 }
 
-void LinearColumns::sum_row(const SourceRow& source, std::ptrdiff_t ahead, std::int16_t* sums) const {
-    const std::ptrdiff_t pitch = sum_pitch(width_);
+LinearColumn LinearColumns::place_column(const ImageJob& job, const Region& region, int x,
+                                         std::ptrdiff_t stride) const {
+    const LinearTap tap = column_tap(job, region, x);
+    switch (scratch_.reading) {
+        case Reading::pairs:
+            scratch_.firsts[x] = tap.first;
+            return {2 * stride * x, 2 * stride * x + stride, tap.weight_first, tap.weight_second};
+        case Reading::planes:
+            return {tap.first - scratch_.begin, tap.second - scratch_.begin, tap.weight_first,
+                    tap.weight_second};
+        default:
+            return {tap.first * stride, tap.second * stride, tap.weight_first, tap.weight_second};
+    }
+}
+
+void LinearColumns::sum_read(const SourceRow& source, std::ptrdiff_t ahead, std::int16_t* sums) const {
     if (scratch_.reading == Reading::directly) {
         if (channels_ == 1) {
-            sum_directly<1>(source, scratch_.direct, width_, pitch, sums);
+            sum_directly<1>(source, scratch_.direct, width_, pitch_, sums);
         } else {
-            sum_directly<3>(source, scratch_.direct, width_, pitch, sums);
+            sum_directly<3>(source, scratch_.direct, width_, pitch_, sums);
         }
         return;
     }
@@ -124,15 +215,12 @@ void LinearColumns::sum_row(const SourceRow& source, std::ptrdiff_t ahead, std::
         split_row<Planes::padded>(source, channels_, scratch_.begin, scratch_.end - scratch_.begin,
                                   scratch_.planes, scratch_.pitch);
     }
-    for (int c = 0; c < channels_; ++c) {
-        sum_plane(scratch_.planes + c * scratch_.pitch, scratch_.windows, count_windows(width_),
-                  sums + c * pitch);
-    }
+    for (int c = 0; c < planes(); ++c) sum_plane(scratch_.planes + c * scratch_.pitch, sums + c * pitch_);
 }
 
 void LinearColumns::read_pairs(const SourceRow& source, std::ptrdiff_t ahead) const {
     const int last = image_width_ - 1;
-    const PackedRow row = channels_ == 3 ? packed_row(source) : PackedRow{};
+    const PackedRow row = packed_channels(source, channels_);
     if (row.stride == 0) {
         for (int c = 0; c < channels_; ++c) {
             const std::uint8_t* pixels = source.data + source.channel_offset[c];
@@ -161,6 +249,7 @@ void LinearColumns::read_pairs(const SourceRow& source, std::ptrdiff_t ahead) co
         std::memcpy(pair, row.data + first * stride, 3);
         std::memcpy(pair + stride, row.data + std::min<std::ptrdiff_t>(first + 1, last) * stride, 3);
     }
+    if (scratch_.interleaved) return;
     const PackedRow pairs{scratch_.packed, row.stride, {row.position[0], row.position[1], row.position[2]}};
     split_packed<Planes::padded>(pairs, 2 * width_, scratch_.planes, scratch_.pitch);
 }

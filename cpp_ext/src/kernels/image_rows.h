@@ -111,6 +111,9 @@ inline std::uint8_t* take_padded_row(Arena& arena, int width, int channels) {
 void store_row(const ImageJob& job, int y, int x, int count, const std::uint8_t* planes,
                std::ptrdiff_t pitch);
 
+/// The same from pixels of three bytes, to a tensor of the same (is_interleaved).
+void store_pixels(const ImageJob& job, int y, int x, int count, const std::uint8_t* pixels);
+
 /// Writes the pad value to all of the canvas that the image does not cover.
 void write_border(const ImageJob& job, const Region& region);
 

@@ -173,6 +173,21 @@ void store_row_of(const ImageJob& job, int y, int x, int count, const std::uint8
     }
 }
 
+template <class T>
+void store_pixels_of(const ImageJob& job, int y, int x, int count, const std::uint8_t* pixels) {
+    T* out = element_at<T>(job.out, 0, y, x);
+    if constexpr (kCanCompute<T>) {
+        if (job.scale.holds) {
+            compute(pixels, 3 * count, job.scale, out);
+            return;
+        }
+    }
+    const T* const table = static_cast<const T*>(job.table);
+    for (std::ptrdiff_t i = 0; i < count; ++i) {
+        for (std::ptrdiff_t c = 0; c < 3; ++c) out[3 * i + c] = table[c * kTableSize + pixels[3 * i + c]];
+    }
+}
+
 // ---- Border
 // -----------------------------------------------------------------------------------------------------------
 
@@ -240,6 +255,17 @@ void store_row(const ImageJob& job, int y, int x, int count, const std::uint8_t*
             return store_row_of<std::uint16_t>(job, y, x, count, planes, pitch);
         case Element::f32:
             return store_row_of<float>(job, y, x, count, planes, pitch);
+    }
+}
+
+void store_pixels(const ImageJob& job, int y, int x, int count, const std::uint8_t* pixels) {
+    switch (job.out.element) {
+        case Element::u8:
+            return store_pixels_of<std::uint8_t>(job, y, x, count, pixels);
+        case Element::f16:
+            return store_pixels_of<std::uint16_t>(job, y, x, count, pixels);
+        case Element::f32:
+            return store_pixels_of<float>(job, y, x, count, pixels);
     }
 }
 
