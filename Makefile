@@ -52,8 +52,11 @@ endef
 demo: .venv/demo/.done
 	@.venv/demo/bin/edgevision demo
 
+# Processes that share the tests: each may take 3 GB.
+TEST_WORKERS ?= 2
 test: .venv/test/.done
-	@PATH="$(CURDIR)/.venv/test/bin:$$PATH" EDGEVISION_REQUIRE_ALL=1 .venv/test/bin/python -m pytest $(PYTEST_FLAGS)
+	@PATH="$(CURDIR)/.venv/test/bin:$$PATH" EDGEVISION_REQUIRE_ALL=1 .venv/test/bin/python -m pytest \
+		-n $(TEST_WORKERS) --dist worksteal $(PYTEST_FLAGS)
 
 # Needs no Python and no network, only Debian's or Ubuntu's packages.
 AARCH64_TOOLS := cmake aarch64-linux-gnu-g++
