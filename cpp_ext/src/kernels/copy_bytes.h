@@ -58,7 +58,8 @@ inline void store_register(std::uint8_t* out, CopyRegister bytes) {
 }
 #endif
 
-/// Four registers at a time, whole ones of `out`; returns how many bytes that were.
+/// Four registers at a time, whole ones of `out`; returns how many bytes that were. Before anybody else looks
+/// at what was streamed: finish_streaming.
 template <bool Streams>
 inline std::size_t copy_registers(const std::uint8_t* from, std::size_t count, std::uint8_t* out) {
     constexpr std::size_t size = sizeof(CopyRegister);
@@ -69,9 +70,16 @@ inline std::size_t copy_registers(const std::uint8_t* from, std::size_t count, s
         for (std::size_t k = 0; k < 4; ++k) bytes[k] = load_register(from + i + k * size);
         for (std::size_t k = 0; k < 4; ++k) store_register<Streams>(out + i + k * size, bytes[k]);
     }
-    if (Streams) _mm_sfence();  // before anybody else looks at what was streamed
     return i;
 }
+
+inline void finish_streaming() {
+    _mm_sfence();
+}
+
+#else
+
+inline void finish_streaming() {}
 
 #endif
 
@@ -81,6 +89,7 @@ inline void copy_bytes(const std::uint8_t* from, std::size_t count, std::uint8_t
 #if EV_COPY_REGISTERS
     if (count >= static_cast<std::size_t>(kLargeResult)) {
         i = copy_registers<true>(from, count, out);
+        finish_streaming();
     } else if (count >= kLongCopy) {
         i = copy_registers<false>(from, count, out);
     }

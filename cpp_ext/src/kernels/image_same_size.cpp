@@ -42,13 +42,42 @@ PackedRow packed_from(const SourceRow& source, int first) {
 
 #if defined(__AVX2__)
 
+/// Whether the result is one of three channels that is written past the caches.
+bool is_large(const ImageJob& job, const Region& region) {
+    const std::int64_t rows = region.y_end - region.y_begin;
+    return !job.to_gray && job.out.channels == 3 && rows * region.width() * 3 >= kLargeResult;
+}
+
+bool streams_pixels(const ImageJob& job, const Region& region) {
+    const PackedRow row = packed_row(source_layout(job));
+    const bool reorders = row.stride == 4 || row.position[0] != 0 || row.position[1] != 1;
+    return is_large(job, region) && job.out.pixel_stride == 3 && row.stride != 0 && reorders;
+}
+
+/// Packed pixels to pixels of three bytes in the order of the channels, past the caches: made a piece at a
+/// time in the first of them.
+void stream_pixels(const PackedRow& row, std::ptrdiff_t count, std::uint8_t* out) {
+    constexpr std::ptrdiff_t piece = 1024;
+    alignas(64) std::uint8_t made[3 * piece];
+    const auto from = [&row](std::ptrdiff_t i) {
+        PackedRow rest = row;
+        rest.data += row.stride * i;
+        return rest;
+    };
+    std::ptrdiff_t i = std::min(count, pixels_to_alignment(out, count));
+    reorder_packed(row, i, out);
+    for (; i + piece <= count; i += piece) {
+        reorder_packed(from(i), piece, made);
+        copy_registers<true>(made, sizeof made, out + 3 * i);
+    }
+    reorder_packed(from(i), count - i, out + 3 * i);
+}
+
 // Whole lines are written past the caches, or each would be written in two pieces.
 constexpr std::ptrdiff_t kLine = std::ptrdiff_t{2} * kSplitPixels;
 
-bool writes_past_caches(const ImageJob& job, const Region& region) {
-    const std::int64_t rows = region.y_end - region.y_begin;
-    const bool planes = !job.to_gray && job.out.channels == 3 && job.out.pixel_stride == 1;
-    return planes && rows * region.width() * 3 >= kLargeResult && job.out.channel_stride % kLine == 0 &&
+bool streams_planes(const ImageJob& job, const Region& region) {
+    return is_large(job, region) && job.out.pixel_stride == 1 && job.out.channel_stride % kLine == 0 &&
            packed_row(source_layout(job)).stride == 3;
 }
 
@@ -72,22 +101,21 @@ void stream_planes(const PackedRow& row, int count, std::uint8_t* out, std::ptrd
     split_packed(rest, count - static_cast<int>(i), out + i, pitch);
 }
 
-/// Before anybody else looks at what was streamed.
-void finish_streaming() {
-    _mm_sfence();
-}
-
 #else
 
 // To read a line first that is written whole takes time, but compilers here offer no other way of writing it,
-// or the splitting takes longer.
-bool writes_past_caches(const ImageJob&, const Region&) {
+// or what is to be written takes longer to make.
+bool streams_pixels(const ImageJob&, const Region&) {
     return false;
 }
 
-void stream_planes(const PackedRow&, int, std::uint8_t*, std::ptrdiff_t) {}
+bool streams_planes(const ImageJob&, const Region&) {
+    return false;
+}
 
-void finish_streaming() {}
+void stream_pixels(const PackedRow&, std::ptrdiff_t, std::uint8_t*) {}
+
+void stream_planes(const PackedRow&, int, std::uint8_t*, std::ptrdiff_t) {}
 
 #endif
 
@@ -130,7 +158,8 @@ void write_same_size(const ImageJob& job, const Region& region, std::byte* scrat
     as_it_is.to_gray = false;  // or source_row would convert whole rows
     const int step = rows_together(job, region);
     const bool copies = copies_rows(job);
-    const bool streams = copies && writes_past_caches(job, region);
+    const bool as_planes = copies && streams_planes(job, region);
+    const bool as_pixels = copies && streams_pixels(job, region);
     for (int y = region.y_begin; y < region.y_end; y += step) {
         const int count = std::min(step, region.y_end - y) * region.width();
         const SourceRow source = source_row(as_it_is, y - job.offset_y, nullptr);
@@ -140,13 +169,15 @@ void write_same_size(const ImageJob& job, const Region& region, std::byte* scrat
         }
         auto* out = static_cast<std::uint8_t*>(job.out.data) + y * job.out.row_stride +
                     region.x_begin * job.out.pixel_stride;
-        if (streams) {
+        if (as_planes) {
             stream_planes(packed_from(source, first), count, out, job.out.channel_stride);
+        } else if (as_pixels) {
+            stream_pixels(packed_from(source, first), count, out);
         } else {
             copy_pixels(job, source, first, count, out);
         }
     }
-    if (streams) finish_streaming();
+    if (as_planes || as_pixels) finish_streaming();
 }
 
 }  // namespace detail
