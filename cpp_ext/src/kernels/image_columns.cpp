@@ -63,7 +63,7 @@ Choice choose_reading(const ImageJob& job) {
     if (interleaved && fit_row(job, stride, 3)) return {Reading::row, true};
     if (!interleaved && fit_row(job, stride, 1)) return {Reading::row, false};
     // Planes of fewer columns than a step would be summed and interleaved with most of it empty.
-    const bool few = interleaved && job.resized_width < kSumStep;
+    const bool few = interleaved && job.resized_width <= kSumStep;
     const bool fits = fit_windows(source_step(job.image.width, job.resized_width), 1, 1);
     if (fits && !few) return {Reading::planes, false};
     return {Reading::pairs, interleaved};

@@ -63,6 +63,14 @@ class RowColumns {
         // Copies that nothing points to: the bytes that are written cannot be these.
         const RowColumns own(*this);
         std::int32_t x = 0;
+        if constexpr (K == 2) {
+            while (own.paired_ && x < own.size_) {
+                x = std::min(x, own.size_ - kMaskLanes);  // the last may repeat columns
+                store_mask(out + x, own.above_zero_of_pairs(blended, x));
+                x += kMaskLanes;
+            }
+        }
+        if (own.paired_) return;
         for (; x < own.together_; x += 4 * kMaskLanes) {
             Mask above[4];
             for (int i = 0; i < 4; ++i) {
@@ -114,6 +122,9 @@ class RowColumns {
             }
         }
         steps_[num_steps_].begin = size_;
+        // Steps of so few columns take longer than to load each column's two sources together.
+        paired_ = K == 2 && size_ >= kMaskLanes && num_steps_ * kMaskLanes > size_ + size_ / 2;
+        for (std::int32_t x = 0; x < size_; ++x) paired_ = paired_ && index_[K - 1][x] == index_[0][x] + 1;
 #endif
     }
 
@@ -153,6 +164,7 @@ class RowColumns {
     std::int32_t size_;
     std::int32_t together_ = 0;  // columns, a multiple of four registers', whose lanes read from one register
     std::int32_t num_steps_ = -1;  // of the columns behind them; -1: not planned
+    bool paired_ = false;          // each column reads two neighbours, and columns are loaded by these
     Step* steps_;
 
 #if EV_WIDE_LANES
@@ -177,6 +189,13 @@ class RowColumns {
             sum = sum + load(weight_[k] + x) * table_lookup(window, place);
         }
         return greater(sum, 0.0F);
+    }
+
+    [[gnu::always_inline]] Mask above_zero_of_pairs(const float* blended, std::int32_t x) const {
+        Floats first;
+        Floats second;
+        load_pairs(blended - left_, index_[0] + x, &first, &second);
+        return greater(load(weight_[0] + x) * first + load(weight_[K - 1] + x) * second, 0.0F);
     }
 #endif
 };
