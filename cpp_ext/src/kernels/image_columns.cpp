@@ -46,12 +46,7 @@ bool pays_interleaved(const ImageJob& job) {
     return job.resized_height >= fewest_rows && job.resized_width <= std::max(job.image.width, widest_grown);
 }
 
-struct Choice {
-    Reading reading;
-    bool interleaved;
-};
-
-Choice choose_reading(const ImageJob& job) {
+RowReading choose_reading(const ImageJob& job) {
     if (EV_IMAGE_WINDOWS == 0) return {Reading::directly, false};
     const SourceRow layout = source_layout(job);
     const int channels = read_channels(job, layout);
@@ -86,8 +81,7 @@ void sum_directly(const SourceRow& source, const LinearColumn* columns, int widt
 }  // namespace
 
 ColumnScratch::ColumnScratch(Arena& arena, const ImageJob& job, const Region& region)
-    : reading(choose_reading(job).reading),
-      interleaved(choose_reading(job).interleaved),
+    : RowReading(choose_reading(job)),
       count(region.width() * (interleaved ? 3 : 1)),
       begin(column_tap(job, region, 0).first),
       end(column_tap(job, region, region.width() - 1).second + 1),

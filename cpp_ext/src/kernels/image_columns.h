@@ -19,12 +19,16 @@ enum class Reading : std::uint8_t {
     pairs,     // the two pixels of each column, side by side: where most pixels lie between columns
 };
 
-/// How a job's rows are read, and the memory that takes.
-struct ColumnScratch {
+/// The same, and in what order its sums come.
+struct RowReading {
     Reading reading;
     bool interleaved;  // the sums of a pixel's channels lie side by side, as its elements in the tensor do
-    int count;         // sums of a plane, or of all channels
-    int begin;         // source columns [begin, end) are read
+};
+
+/// How a job's rows are read, and the memory that takes.
+struct ColumnScratch : RowReading {
+    int count;  // sums of a plane, or of all channels
+    int begin;  // source columns [begin, end) are read
     int end;
     std::ptrdiff_t pitch;  // bytes from plane to plane
     LinearColumn* direct;

@@ -67,7 +67,7 @@ class SumRows {
     }
 
     /// Fills both slots where neither holds one of two rows that need no conversion.
-    void get_both(int first, int second) {
+    void fill_both(int first, int second) {
         const bool held = held_[0] == first || held_[1] == first || held_[0] == second || held_[1] == second;
         if (held || first == second || is_converted(job_) || !columns_.reads_rows()) return;
         const std::ptrdiff_t stride = job_.image.row_stride;
@@ -109,7 +109,7 @@ void write_linear(const ImageJob& job, const Region& region, std::byte* scratch_
         const int below_y = tap.weight_second == 0 ? above_y : tap.second;
         const int next = std::min(y + 1, region.y_end - 1) - job.offset_y;
         next_tap = linear_tap(next, step, job.image.height, false);
-        rows.get_both(above_y, below_y);
+        rows.fill_both(above_y, below_y);
         const std::int16_t* above = rows.get(above_y, below_y, next_tap.first);
         const std::int16_t* below = rows.get(below_y, above_y, next_tap.second);
         if (scratch.columns.interleaved) {

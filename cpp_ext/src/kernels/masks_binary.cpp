@@ -196,6 +196,16 @@ void write_mask(const SourceView<T>& source, const Taps<K>* rows, const ColumnPl
             return write_own_size(floats, rows, columns, threshold, mask, &picked);
         }
     }
+    RowColumns<K> row_columns(columns, mask.left, end, source.left, &arena);
+    const bool far_apart = row_columns.are_far_apart();
+    if ((far_apart || mask.width <= kNarrow) && kPickingPays && K == 2) {
+        for (std::int32_t y = 0, next = 0; y < mask.height; y = next) {
+            for (next = y + 1; next < mask.height && same_sources(rows[y], rows[next]);) ++next;
+            picked.decide(floats, rows + y, next - y, threshold,
+                          mask.data + static_cast<std::ptrdiff_t>(y) * mask.width);
+        }
+        return;
+    }
     KnownRows known(floats, source.height, source.width, threshold, &arena);
     const Sides sides{arena.take<std::uint64_t>(words + 1), arena.take<std::uint64_t>(words + 1)};
     sides.all[words] = sides.any[words] = 0;  // read by bits_from
@@ -207,16 +217,6 @@ void write_mask(const SourceView<T>& source, const Taps<K>* rows, const ColumnPl
     const std::int32_t most_changes = kWordBits * columns.size / (columns.source_size * kMaskLanes);
     Masker<K> masker{columns,   source.left, source.width, words,  threshold,
                      mask.left, end,         sides,        chunks, most_changes};
-    RowColumns<K> row_columns(columns, mask.left, end, source.left, &arena);
-    const bool far_apart = row_columns.are_far_apart();
-    if ((far_apart || mask.width <= kNarrow) && kPickingPays && K == 2) {
-        for (std::int32_t y = 0, next = 0; y < mask.height; y = next) {
-            for (next = y + 1; next < mask.height && same_sources(rows[y], rows[next]);) ++next;
-            picked.decide(floats, rows + y, next - y, threshold,
-                          mask.data + static_cast<std::ptrdiff_t>(y) * mask.width);
-        }
-        return;
-    }
     bool dense = false;
     int passed = 0;  // rows beside noise
     for (std::int32_t y = 0; y < mask.height; ++y) {

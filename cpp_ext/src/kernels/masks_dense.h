@@ -63,14 +63,13 @@ class RowColumns {
         // Copies that nothing points to: the bytes that are written cannot be these.
         const RowColumns own(*this);
         std::int32_t x = 0;
-        if constexpr (K == 2) {
-            while (own.paired_ && x < own.size_) {
+        if (own.paired_) {
+            for (; x < own.size_; x += kMaskLanes) {
                 x = std::min(x, own.size_ - kMaskLanes);  // the last may repeat columns
                 store_mask(out + x, own.above_zero_of_pairs(blended, x));
-                x += kMaskLanes;
             }
+            return;
         }
-        if (own.paired_) return;
         for (; x < own.together_; x += 4 * kMaskLanes) {
             Mask above[4];
             for (int i = 0; i < 4; ++i) {
