@@ -37,13 +37,18 @@ def cannot_build() -> str | None:
 
 
 def build(name: str, target: str, *options: str) -> Path:
-    """The module `target`, built with CMake in build/`name`."""
+    """The module `target`, built with CMake in build/`name`, by one of the processes that share the tests."""
+    import fcntl  # not on Windows, where nothing is built either
+
     folder = BUILDS / name
-    _run(
-        "cmake", "-S", str(ROOT / "cpp_ext"), "-B", str(folder), "-DEDGEVISION_WERROR=ON",
-        f"-DPython_EXECUTABLE={sys.executable}", *options,
-    )  # fmt: skip
-    _run("cmake", "--build", str(folder), "--parallel", "2", "--target", target)
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _run(
+            "cmake", "-S", str(ROOT / "cpp_ext"), "-B", str(folder), "-DEDGEVISION_WERROR=ON",
+            f"-DPython_EXECUTABLE={sys.executable}", *options,
+        )  # fmt: skip
+        _run("cmake", "--build", str(folder), "--parallel", "2", "--target", target)
     return next((folder / "cuda").glob(f"{target}.*.so"))
 
 
