@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from time import perf_counter_ns
 from types import TracebackType
@@ -11,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.backends.base import Session
-from edgevision.errors import InputError
+from edgevision.errors import EdgeVisionWarning, InputError
+from edgevision.frame_graph import ImageEncoder, NoFixedOutputsError, check_frame, device_session
 from edgevision.geometry import Placement
 from edgevision.results import PromptMasks
 from edgevision.spec import ModelSpec
 from edgevision.tasks.promptable import PromptableTask
 from edgevision.tasks.prompts import Prompt, check_boxes, check_prompt
-from edgevision.tasks.tensors import check_image, check_tensors
+from edgevision.tasks.tensors import check_tensors
 from edgevision.timings import Timings
 
 __all__ = ["PromptableModel"]
@@ -57,6 +59,7 @@ class PromptableModel:
         )
         self._placement: Placement | None = None
         self._embedding: dict[str, NDArray[Any]] = {}
+        self._graph = self._open_graph()
 
     @property
     def task(self) -> str:
@@ -79,15 +82,44 @@ class PromptableModel:
         """(H, W) of the image that prompts refer to, pixels; None before `set_image`."""
         return None if self._placement is None else self._placement.image_hw
 
-    def set_image(self, image: NDArray[Any]) -> None:
+    def set_image(self, image: Any) -> None:
         """Encode the image that the next prompts refer to.
 
         image: uint8 (H, W, 3) in the model's frame_format (BGR unless `load` was told otherwise), (H, W, 4) with
-            alpha last, or (H, W) grey.
+            alpha last, or (H, W) grey; with both networks on a GPU also such an array there, with `__dlpack__` or
+            `__cuda_array_interface__`.
         Raises InputError for anything else, BackendError when the runtime fails; then no image is set.
         """
-        check_image(image, "image")
+        self._check(image)
         self._placement = None
+        if self._graph is not None:
+            try:
+                placement = self._graph.encode(image)
+            except NoFixedOutputsError as error:
+                self._graph.close()
+                self._graph = None
+                message = f"images are prepared on the processor: {error}"
+                warnings.warn(message, EdgeVisionWarning, stacklevel=2)
+                self._check(image)  # it may be on the GPU
+            else:
+                self._placement, self.timings = placement, self._graph.timings
+                return
+        self._set_on_processor(image)
+
+    def frame_buffer(self, shape: Sequence[int]) -> NDArray[np.uint8]:
+        """uint8 of this shape to write the next image to, (H, W, 3), (H, W, 4) or (H, W).
+
+        On a GPU it is memory that the GPU reads itself: `capture.read(sam.frame_buffer((1080, 1920, 3)))` saves a copy.
+        It belongs to the next `set_image`: ask anew for each.
+        """
+        sides = tuple(shape)
+        return np.empty(sides, np.uint8) if self._graph is None else self._graph.frame_buffer(sides)
+
+    def _check(self, image: Any) -> None:
+        check_frame(image, "image", "" if self._graph is not None else self.device)
+
+    def _set_on_processor(self, image: NDArray[Any]) -> None:
+        """All but the encoder on the processor."""
         start = perf_counter_ns()
         placement = self._task.preparation.write([image], self.encoder.input_buffer, 1)[0]
         prepared = perf_counter_ns()
@@ -185,15 +217,29 @@ class PromptableModel:
             encoder.close()
             raise
         twin.form = self.form
-        if self._placement is not None:
-            twin._embedding = twin._task.embed(self._embedding, twin.decoder.input_buffer)
-            twin._placement = self._placement
+        try:
+            self._copy_image_to(twin)
+        except BaseException:
+            twin.close()
+            raise
         return twin
+
+    def _copy_image_to(self, twin: PromptableModel) -> None:
+        if self._placement is None:
+            return
+        if self._graph is None:
+            twin._embedding = twin._task.embed(self._embedding, twin.decoder.input_buffer)
+        else:
+            assert twin._graph is not None, "its sessions are of the same kind"
+            twin._graph.copy_from(self._graph)
+        twin._placement = self._placement
 
     def close(self) -> None:
         """Give back the networks and their buffers; the model cannot be used afterwards."""
         self._placement = None
         self._embedding = {}
+        if self._graph is not None:
+            self._graph.close()
         self.encoder.close()
         self.decoder.close()
 
@@ -211,6 +257,15 @@ class PromptableModel:
     def __repr__(self) -> str:
         height, width = self.spec.inputs[0].size_hw
         return f"PromptableModel(input={height}x{width}, device={self.device!r})"
+
+    def _open_graph(self) -> ImageEncoder | None:
+        """The whole way of an image on the GPU, where both networks are on one and are not told otherwise."""
+        encoder, decoder = device_session(self.encoder), device_session(self.decoder)
+        if encoder is None or decoder is None or not (encoder.slots and decoder.slots):
+            return None
+        if encoder.device.split()[0] != decoder.device.split()[0]:
+            return None
+        return ImageEncoder(encoder, decoder, self._task)
 
     def _image(self) -> Placement:
         if self._placement is None:

@@ -63,6 +63,7 @@ class InputBuffers:
     ) -> None:
         """bind: makes the runtime read input `name` from this array from now on. allocate: as the function here."""
         self.arrays: dict[str, NDArray[Any]] = {}
+        self._lent: set[str] = set()
         self._infos = {info.name: info for info in infos}
         self._bind = bind
         self._allocate = allocate
@@ -70,13 +71,25 @@ class InputBuffers:
     def get(self, name: str, shape: Sequence[int]) -> NDArray[Any]:
         """The input's array at this shape: the same as the last time, or a new one of zeros, already bound."""
         array = self.arrays.get(name)
-        if array is not None and array.shape == tuple(shape):
+        if array is not None and array.shape == tuple(shape) and name not in self._lent:
             return array
         info = self._info(name)
         array = self._allocate(_check_shape(info, shape), info.dtype, name)
         self._bind(name, array)
         self.arrays[name] = array
+        self._lent.discard(name)
         return array
+
+    def stand_in(self, name: str, shape: Sequence[int]) -> NDArray[Any]:
+        """An array of the input's type and this shape, not to be written, for an input that is read from memory which is
+        no array. Raises InputError as `get` does."""
+        info = self._info(name)
+        return np.broadcast_to(np.zeros((), info.dtype), _check_shape(info, shape))
+
+    def lend(self, name: str, stand_in: NDArray[Any]) -> None:
+        """The input is read from other memory, until `get` is asked for it."""
+        self.arrays[name] = stand_in
+        self._lent.add(name)
 
     def load(self, feeds: Mapping[str, NDArray[Any]]) -> None:
         """Copy the feeds into the arrays, but for those that are the arrays themselves."""

@@ -119,8 +119,17 @@ class DeviceSession(Session, Protocol):
         """What `download` fills, at the inputs' present shapes."""
         ...
 
+    def lend_input(self, name: str, shape: Sequence[int], address: int, owner: object) -> bool:
+        """Has the network read an input from memory of the GPU that something else writes, until `input_buffer` is asked
+        for it again; nothing is copied there. False, and nothing is changed, where the processor reads that input.
+
+        address: of elements of the input's type, aligned to 256 bytes, C-contiguous. owner: keeps them.
+        Raises InputError as `input_buffer` does. The same memory again costs nothing.
+        """
+        ...
+
     def upload(self) -> None:
-        """Puts copies of the input buffers on the stream; nothing where they are mapped."""
+        """Puts copies of the input buffers on the stream; nothing where they are mapped or lent."""
         ...
 
     def enqueue(self) -> None:
@@ -247,11 +256,13 @@ class TensorMemory:
     array:   the processor's side.
     address: the GPU's side.
     owner:   what the GPU's side lives in.
+    lent:    it is another's, and has no processor's side: nothing is copied.
     """
 
     array: NDArray[Any]
     address: int
     owner: Any
+    lent: bool = False
 
 
 class CudaMemory:
@@ -290,8 +301,8 @@ class CudaMemory:
         return TensorMemory(raw.view(kind).reshape(tuple(shape)), address, device)
 
     def upload(self, memory: TensorMemory) -> None:
-        """Puts the copy to the GPU's side on the stream; nothing where both are one."""
-        if not self.mapped and memory.array.nbytes:
+        """Puts the copy to the GPU's side on the stream; nothing where both are one, or the memory is lent."""
+        if not self.mapped and memory.array.nbytes and not memory.lent:
             array = memory.array
             self._cuda.copy_async(memory.address, array.ctypes.data, array.nbytes, self._stream)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -163,6 +163,17 @@ class OnnxRuntimeGpuSession(OnnxRuntimeSession):
             self.run()
         return self._fixed
 
+    def lend_input(self, name: str, shape: Sequence[int], address: int, owner: object) -> bool:
+        """See `DeviceSession.lend_input`."""
+        require_open(self._network)
+        if name in self._memory.on_processor:
+            return False
+        if not self._memory.is_lent(name, tuple(shape), address):
+            array = self._buffers.stand_in(name, shape)
+            self._bind_input_at(name, array, self._memory.lend(name, array, address, owner))
+            self._buffers.lend(name, array)
+        return True
+
     def upload(self) -> None:
         """See `DeviceSession.upload`."""
         self._memory.before()
@@ -213,8 +224,8 @@ class OnnxRuntimeGpuSession(OnnxRuntimeSession):
     def _run_alone(self) -> None:
         self._queue.run(self.stream, super()._run_alone)
 
-    def _bind_input(self, name: str, array: NDArray[Any]) -> None:
-        super()._bind_input(name, array)
+    def _bind_input_at(self, name: str, array: NDArray[Any], place: tuple[str, int, int]) -> None:
+        super()._bind_input_at(name, array, place)
         self._graph, self._ran = None, False
 
     def _run_unsettled(self, network: Network) -> Mapping[str, NDArray[Any]]:

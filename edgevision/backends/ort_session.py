@@ -104,7 +104,11 @@ class OnnxRuntimeSession:
         self._run_bound(self._binding, None)
 
     def _bind_input(self, name: str, array: NDArray[Any]) -> None:
-        kind, number, address = self._tensors.place("input", name, array)
+        self._bind_input_at(name, array, self._tensors.place("input", name, array))
+
+    def _bind_input_at(self, name: str, array: NDArray[Any], place: tuple[str, int, int]) -> None:
+        """place: the kind of device, its number, the address there. array: has the type and shape."""
+        kind, number, address = place
         self._binding.bind_input(name, kind, number, array.dtype.type, array.shape, address)
         self._fixed = {}
         self._settled = False

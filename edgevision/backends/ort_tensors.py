@@ -75,6 +75,16 @@ class CudaTensors:
             return "cpu", 0, array.ctypes.data
         return "cuda", self._device, memory.address
 
+    def lend(self, name: str, array: NDArray[Any], address: int, owner: object) -> tuple[str, int, int]:
+        """As `place`, of an input that lies in another's memory on the GPU. array: of its type and shape."""
+        self._tensors["input"][name] = TensorMemory(array, address, owner, lent=True)
+        return "cuda", self._device, address
+
+    def is_lent(self, name: str, shape: Sequence[int], address: int) -> bool:
+        """Whether an input lies in that memory of another's."""
+        memory = self._tensors["input"].get(name)
+        return memory is not None and memory.lent and (memory.address, memory.array.shape) == (address, shape)
+
     @property
     def mapped(self) -> bool:
         """Whether the GPU uses the processor's memory."""

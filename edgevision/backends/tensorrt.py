@@ -187,6 +187,19 @@ class TensorRtSession:
             self._settle(engine)
         self._execute(engine)
 
+    def lend_input(self, name: str, shape: Sequence[int], address: int, owner: object) -> bool:
+        """See `DeviceSession.lend_input`."""
+        engine = self._open()
+        held = self._input_memory.get(name)
+        if held is not None and held.lent and (held.address, held.array.shape) == (address, tuple(shape)):
+            return True
+        array = self._buffers.stand_in(name, shape)
+        check_range(engine.profiles, name, array.shape, engine.name)
+        self._buffers.lend(name, array)
+        self._input_memory[name] = TensorMemory(array, address, owner, lent=True)
+        self._settled = False
+        return True
+
     def upload(self) -> None:
         """See `DeviceSession.upload`."""
         for memory in self._input_memory.values():

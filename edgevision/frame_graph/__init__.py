@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from edgevision.frame_graph.given import check_images
+from edgevision.frame_graph.given import check_frame, check_images
 from edgevision.frame_graph.graph import FrameGraph, Pending, device_session
+from edgevision.frame_graph.image_encoder import ImageEncoder
 from edgevision.frame_graph.slot import NoFixedOutputsError
 
-__all__ = ["FrameGraph", "NoFixedOutputsError", "Pending", "check_images", "device_session"]
+__all__ = [
+    "FrameGraph",
+    "ImageEncoder",
+    "NoFixedOutputsError",
+    "Pending",
+    "check_frame",
+    "check_images",
+    "device_session",
+]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeAlias
 
 from edgevision.backends.cuda import DeviceSession
 from edgevision.frame_graph.box_finisher import open_box_finisher
@@ -16,7 +16,7 @@ from edgevision.tasks.box_task import BoxTask
 from edgevision.tasks.options import RunOptions
 from edgevision.tasks.semantic import SemanticTask
 
-__all__ = ["Finisher", "OutputFinisher", "open_finisher"]
+__all__ = ["Finisher", "OpenFinisher", "OutputFinisher", "open_finisher"]
 
 
 class Finisher(Protocol):
@@ -44,8 +44,12 @@ class Finisher(Protocol):
         ...
 
 
+OpenFinisher: TypeAlias = Callable[[DeviceSession, tuple[int, int], RunOptions], Finisher]
+"""(session, (H, W) of the network's input, options) -> the finisher, once the network's outputs are known."""
+
+
 def open_finisher(
-    session: DeviceSession, spec: ModelSpec, task: Task, input_hw: tuple[int, int], options: RunOptions
+    spec: ModelSpec, task: Task, session: DeviceSession, input_hw: tuple[int, int], options: RunOptions
 ) -> Finisher:
     """The finisher that does most of the task's work on the GPU, with the processor's numbers.
 

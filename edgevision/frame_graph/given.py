@@ -12,7 +12,7 @@ from edgevision.errors import InputError
 from edgevision.frame_graph.images import is_device_image
 from edgevision.tasks.tensors import check_image
 
-__all__ = ["check_images"]
+__all__ = ["check_frame", "check_images"]
 
 
 def check_images(images: Any, device: str) -> Sequence[Any]:
@@ -23,7 +23,7 @@ def check_images(images: Any, device: str) -> Sequence[Any]:
     """
     if isinstance(images, (list, tuple)):
         for index, image in enumerate(images):
-            _check(image, f"images[{index}]", device)
+            check_frame(image, f"images[{index}]", device)
         return images
     if not isinstance(images, np.ndarray) and not is_device_image(images):
         raise InputError(
@@ -34,11 +34,12 @@ def check_images(images: Any, device: str) -> Sequence[Any]:
                 else ""
             )
         )
-    _check(images, "image", device)
+    check_frame(images, "image", device)
     return [images]
 
 
-def _check(image: Any, name: str, device: str) -> None:
+def check_frame(image: Any, name: str, device: str) -> None:
+    """Raises InputError, calling it `name`, for what is no image. device: as for `check_images`."""
     if not is_device_image(image):
         check_image(image, name)
     elif device:

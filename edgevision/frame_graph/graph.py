@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 
 from edgevision.backends.base import Session
 from edgevision.backends.cuda import DeviceSession
-from edgevision.errors import BackendError, EdgeVisionWarning
+from edgevision.errors import BackendError
+from edgevision.frame_graph.finishers import open_finisher
 from edgevision.frame_graph.slot import Slot
+from edgevision.frame_graph.warn_once import WarnOnce
 from edgevision.results import Result
 from edgevision.spec import ModelSpec
 from edgevision.tasks.base import Task
@@ -101,14 +103,15 @@ class FrameGraph:
 
         batch: rows of the network's input where they are fixed. slots: batches on their way at once.
         """
-        self._session, self._spec, self._task, self._batch = session, spec, task, batch
+        self._session, self._preparation, self._batch = session, task.preparation, batch
+        self._open_finisher = partial(open_finisher, spec, task)
         self._most = slots
         self._slots: list[Slot] = []
         self._pending: list[Pending | None] = []
         self._clones: list[Session] = []
         self._submitted = 0
         self._lent: tuple[int, NDArray[np.uint8]] | None = None  # the last frame_buffer, and its slot
-        self._warned: set[str] = set()
+        self._warn = WarnOnce(stacklevel=5)
 
     def submit(self, images: Sequence[Any], options: RunOptions) -> Pending:
         """The batch, on its way: one to as many images as the network takes at once, as `Model` takes them.
@@ -165,7 +168,9 @@ class FrameGraph:
             if self._slots:
                 session = self._session.clone()
                 self._clones.append(session)
-            slot = Slot(cast(DeviceSession, session), self._spec, self._task, self._batch, self._warn)
+            slot = Slot(
+                cast(DeviceSession, session), self._preparation, self._batch, self._open_finisher, self._warn
+            )
             self._slots.append(slot)
             self._pending.append(None)
             return len(self._slots) - 1
@@ -174,9 +179,3 @@ class FrameGraph:
         assert oldest is not None
         oldest.take()
         return index
-
-    def _warn(self, message: str) -> None:
-        """Once each."""
-        if message not in self._warned:
-            self._warned.add(message)
-            warnings.warn(message, EdgeVisionWarning, stacklevel=6)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edgevision.backends.cuda import DeviceSession, Graph
 from edgevision.errors import BackendError, InputError
-from edgevision.frame_graph.finishers import Finisher, open_finisher
+from edgevision.frame_graph.finishers import Finisher, OpenFinisher
 from edgevision.frame_graph.images import (
     FrameMemory,
     Upload,
@@ -24,9 +24,8 @@ from edgevision.geometry import Placement
 from edgevision.ops.image_plan import channel_order
 from edgevision.ops.pixel_map import FILTERS, pixel_table
 from edgevision.results import Result
-from edgevision.spec import ModelSpec
-from edgevision.tasks.base import Task
 from edgevision.tasks.options import RunOptions
+from edgevision.tasks.preparation import ImagePreparation
 from edgevision.timings import Timings
 
 __all__ = ["NoFixedOutputsError", "Slot"]
@@ -49,17 +48,20 @@ class Slot:
     def __init__(
         self,
         session: DeviceSession,
-        spec: ModelSpec,
-        task: Task,
+        preparation: ImagePreparation,
         batch: int | None,
+        open_finisher: OpenFinisher,
         warn: Callable[[str], None],
     ) -> None:
-        """batch: rows of the network's input where they are fixed. warn: is told what the GPU cannot do."""
+        """preparation: of the frames. batch: rows of the network's input where they are fixed. open_finisher: makes what
+        stands behind the network. warn: is told what the GPU cannot do."""
         self.session = session
         self.timings = Timings()
-        self._spec, self._task, self._batch, self._warn = spec, task, batch, warn
-        self._preparation = task.preparation
-        self._input = spec.inputs[0].name
+        self.placements: list[Placement] = []
+        """Where the images that were submitted last lie in the network's input."""
+        self._preparation, self._batch = preparation, batch
+        self._open_finisher, self._warn = open_finisher, warn
+        self._input = preparation.spec.name
         session.use_device()
         with session.errors("prepare"):
             self._done = session.cuda.Event()
@@ -69,7 +71,6 @@ class Slot:
         self._finishers: dict[RunOptions, Finisher] = {}
         self._graphs: dict[Any, Graph] = {}
         self._ran = False  # at the present shapes
-        self._placements: list[Placement] = []
         self._finisher: Finisher | None = None
         self._owners: list[Any] = []  # of frames on the device, until the launch is done
         self._kind: Any = None  # of the last batch, where the next one may be like it
@@ -115,7 +116,7 @@ class Slot:
         inferred = perf_counter_ns()
         assert self._finisher is not None, "nothing was submitted"
         with self.session.errors("read the results of"):
-            results = self._finisher.read(self._placements)
+            results = self._finisher.read(self.placements)
         done = perf_counter_ns()
         self.timings = Timings(
             self._prepared / 1e6, (inferred - self._started) / 1e6, (done - inferred) / 1e6
@@ -126,7 +127,7 @@ class Slot:
         """What the results are made of, on the device, once it is done."""
         self.wait()
         assert self._finisher is not None, "nothing was submitted"
-        return self._finisher.on_device(len(self._placements))
+        return self._finisher.on_device(len(self.placements))
 
     def wait(self) -> None:
         """Returns when what was submitted is done."""
@@ -183,11 +184,11 @@ class Slot:
             for index, image in enumerate(images)
         ]
         sizes = [frame.shape[:2] if isinstance(frame, np.ndarray) else frame.size_hw for frame in frames]
-        self._placements, shape = self._preparation.place(sizes, self._batch)
+        self.placements, shape = self._preparation.place(sizes, self._batch)
         self._use_shape(shape)
         self._finisher = self._finisher_for(options)
         uploads = self._place(images, frames)
-        self._key = (uploads, options, self._finisher.place(self._placements), self._finisher.version)
+        self._key = (uploads, options, self._finisher.place(self.placements), self._finisher.version)
         if uploads is not None:
             self._kind = kind
 
@@ -218,8 +219,8 @@ class Slot:
             if len(self._finishers) >= _MOST_OPTIONS:
                 self._finishers.clear()
                 self._graphs.clear()
-            canvas_hw = self._placements[0].canvas_hw
-            found = open_finisher(self.session, self._spec, self._task, canvas_hw, options)
+            canvas_hw = self.placements[0].canvas_hw
+            found = self._open_finisher(self.session, canvas_hw, options)
             self._finishers[options] = found
         return found
 
@@ -230,7 +231,7 @@ class Slot:
         """
         uploads = []
         try:
-            for index, (frame, placement) in enumerate(zip(frames, self._placements, strict=True)):
+            for index, (frame, placement) in enumerate(zip(frames, self.placements, strict=True)):
                 uploads.append(self._place_one(index, frame, placement))
         except ValueError as error:
             if any(is_device_image(image) for image in images):
@@ -308,7 +309,7 @@ class Slot:
             self._ran = True  # TensorRT needs a plain run after new shapes before it can be recorded
 
     def _put(self, uploads: tuple[Upload, ...] | None) -> None:
-        session, count = self.session, len(self._placements)
+        session, count = self.session, len(self.placements)
         if uploads is None:
             session.upload()
         else:

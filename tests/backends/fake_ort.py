@@ -18,9 +18,9 @@ class FakeOnnxRuntime:
     """The module; what it does not say otherwise is the real one's.
 
     providers: that this build has. started: those that start. on_cpu: operators left to the processor; tells: whether it
-    says which (as from 1.24 on). in_processors_memory: tensors that are read and written there; tells_places: whether it
-    says which (as from 1.23 on). opened: the providers of each session, with their options. unwaited: runs that return
-    before the GPU is done.
+    says which (as from 1.24 on). in_processors_memory: tensors that are read and written there, of networks loaded from
+    now on; tells_places: whether it says which (as from 1.23 on). opened: the providers of each session, with their
+    options. unwaited: runs that return before the GPU is done.
     """
 
     def __init__(
@@ -92,6 +92,7 @@ class Session:
                 )
         self._providers = [name for name in named if name == CPU or name in self.library.started]
         self._options = named
+        self.in_processors_memory = self.library.in_processors_memory
 
     def get_providers(self) -> list[str]:
         return self._providers
@@ -114,7 +115,7 @@ class Session:
             return run()
         stream = self.library.cuda.streams[int(handle)]
         for name, kind in binding.kinds.items():
-            assert (kind == "cpu") == (name in self.library.in_processors_memory) or kind == "fetched", name
+            assert (kind == "cpu") == (name in self.in_processors_memory) or kind == "fetched", name
         stream.put(run)
         if _entry(run_options, "disable_synchronize_execution_providers") == "1":
             self.library.unwaited += 1
@@ -155,7 +156,7 @@ def _tell_outputs(session: Session) -> list[Any]:
 
 
 def _place_of(name: str, session: Session) -> Any:
-    return SimpleNamespace(name="Cpu" if name in session.library.in_processors_memory else "Cuda")
+    return SimpleNamespace(name="Cpu" if name in session.in_processors_memory else "Cuda")
 
 
 class Binding:

@@ -16,6 +16,7 @@ pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 import test_conformance as conformance
 from fake_cuda import FakeCuda
 from fake_ort import CPU, CUDA, TENSORRT, FakeOnnxRuntime
+from test_trt_session import check_lent_inputs
 
 import edgevision as ev
 from edgevision.backends import OnnxRuntimeOptions, Session, open_session
@@ -168,6 +169,19 @@ def test_tensors_of_the_processor_are_bound_there(held: tuple[str, ...], machine
     if "d" in held:
         with pytest.raises(BackendError, match="'d' has no fixed place on the GPU"):
             session.output_address("d")
+
+
+@pytest.mark.parametrize("integrated", [False, True])
+def test_an_input_may_lie_in_memory_of_another(integrated: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_lent_inputs(Machine(monkeypatch, FakeCuda(integrated=integrated)))
+
+
+def test_an_input_that_the_processor_reads_may_not(machine: Machine) -> None:
+    machine.ort.in_processors_memory = ("a",)
+    session = machine.open(tiny.two_by_two())
+    memory = machine.cuda.DeviceBuffer(48)
+    assert not session.lend_input("a", (4, 3), memory.pointer, memory)
+    assert (session.run({"a": np.ones((4, 3), np.float32), "b": np.ones((4, 3), np.float32)})["s"] == 2).all()
 
 
 def test_copies_and_network_are_one_launch(machine: Machine) -> None:

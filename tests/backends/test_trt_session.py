@@ -8,6 +8,7 @@ import warnings
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -340,6 +341,55 @@ def test_the_network_may_be_put_on_the_stream_alone(machine: Machine) -> None:
     graph.launch(stream)
     stream.synchronize()
     assert (got == -2).all()
+
+
+def test_an_input_may_lie_in_memory_of_another(machine: Machine) -> None:
+    check_lent_inputs(machine)
+
+
+def check_lent_inputs(machine: Any) -> None:
+    """An input that is lent is read where it lies, run after run, until its buffer is asked for. machine: opens sessions."""
+    session, cuda = machine.open(tiny.two_by_two()), machine.cuda
+    here, there = cuda.HostBuffer(48, True), cuda.HostBuffer(48, True)
+    here.array((4, 3))[:] = 5
+    there.array((4, 3))[:] = 7
+    buffer = session.input_buffer("b", (4, 3))
+    buffer[:] = 1
+    for memory, value in ((here, 5), (there, 7)):
+        for _ in range(4):
+            assert session.lend_input("a", (4, 3), memory.device_pointer, memory)
+            assert session.input_address("a") == memory.device_pointer
+            results = session.run()
+            assert (results["s"] == value + 1).all()
+            assert (results["d"] == value - 1).all()
+    recorded = cuda.counts["capture"]
+    there.array((4, 3))[:] = 9  # by a kernel, say
+    session.lend_input("a", (4, 3), there.device_pointer, there)
+    assert (session.run()["s"] == 10).all()
+    assert cuda.counts["capture"] == recorded, "the same memory again"
+    for name, shape in (("c", (4, 3)), ("a", (4, 4)), ("a", (0, 3)), ("a", (4,))):
+        with pytest.raises(InputError):
+            session.lend_input(name, shape, here.device_pointer, here)
+    assert (session.run()["s"] == 10).all(), "nothing was changed"
+    own = session.input_buffer("a", (4, 3))
+    own[:] = 2
+    assert session.input_buffer("a", (4, 3)) is own
+    assert (session.run()["s"] == 3).all()
+    feeds = {"a": np.full((4, 3), 6, np.float32), "b": buffer}
+    session.lend_input("a", (4, 3), here.device_pointer, here)
+    assert (session.run(feeds)["s"] == 7).all(), "a feed ends it, too"
+    session.close()
+    with pytest.raises(BackendError, match="closed"):
+        session.lend_input("a", (4, 3), here.device_pointer, here)
+
+
+def test_memory_of_a_shape_that_no_profile_has_is_refused(machine: Machine) -> None:
+    session = machine.open(tiny.doubling(["n", 3]), profiles=[{"x": ((1, 3), (1, 3), (4, 3))}])
+    memory = machine.cuda.HostBuffer(60, True)
+    with pytest.raises(InputError, match="was built for input 'x' of 1-4x3, got 5x3"):
+        session.lend_input("x", (5, 3), memory.device_pointer, memory)
+    with pytest.raises(InputError, match="input_buffer of 'x'"):
+        session.run()
 
 
 def test_an_output_of_unforeseeable_shape_has_no_place(machine: Machine) -> None:

@@ -9,26 +9,28 @@ import numpy as np
 import pytest
 from comparing import frames
 from frame_networks import FAMILIES, SIDE, family
+from tiny_promptable import write_promptable
 
-from edgevision import Detections, Model, OrientedDetections, Segmentation
-from edgevision.backends import open_session
+from edgevision import Detections, Model, OrientedDetections, PromptableModel, PromptMasks, Segmentation
+from edgevision.backends import Session, open_session
 from edgevision.backends.gpu import explain_no_gpu
 from edgevision.engines import BUILDERS, BuildOptions, ShapeRange, build_engine
 from edgevision.errors import BackendError
+from edgevision.spec import load_spec
 
 pytestmark = pytest.mark.gpu
 
 
 @pytest.fixture(params=["onnxruntime", *BUILDERS])
-def open_model(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    """Opens a network on the GPU by a runtime; skips without either."""
+def open_network(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    """Opens a session of a network on the GPU by a runtime; skips without either."""
     reason = explain_no_gpu()
     if reason:
         pytest.skip(f"no GPU: {reason}")
     pytest.importorskip("edgevision._cuda", reason="edgevision._cuda is not built (EDGEVISION_CUDA=ON)")
     runtime = request.param
 
-    def open_one(spec: Any, network: bytes, **options: Any) -> Model:
+    def open_one(network: bytes, profiles: dict[str, ShapeRange], **options: Any) -> Session:
         path = tmp_path / "m.onnx"
         path.write_bytes(network)
         if runtime == "onnxruntime":
@@ -38,13 +40,39 @@ def open_model(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
         else:
             module = BUILDERS[runtime].module
             pytest.importorskip(module, reason=f"{module} is not there")
-            shapes = ShapeRange(*((count, 3, SIDE, SIDE) for count in (1, 1, 4)))
-            build = BuildOptions(profiles={"images": shapes}, tf32=False)
+            build = BuildOptions(profiles=profiles, tf32=False)
             try:
                 path = build_engine(path, backend=runtime, options=build).path
             except BackendError as error:
                 pytest.skip(f"{runtime} does not build here: {error}")
-        return Model(spec, open_session(path, device="cuda", backend=runtime, **options))
+        return open_session(path, device="cuda", backend=runtime, **options)
+
+    return open_one
+
+
+@pytest.fixture
+def open_model(open_network: Any) -> Any:
+    def open_one(spec: Any, network: bytes, **options: Any) -> Model:
+        shapes = ShapeRange(*((count, 3, SIDE, SIDE) for count in (1, 1, 4)))
+        return Model(spec, open_network(network, {"images": shapes}, **options))
+
+    return open_one
+
+
+@pytest.fixture
+def open_promptable(open_network: Any, tmp_path: Path) -> Any:
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    write_promptable(folder)
+    profiles = {
+        "point_coords": ShapeRange(*((1, count, 2) for count in (1, 2, 8))),
+        "point_labels": ShapeRange(*((1, count) for count in (1, 2, 8))),
+    }
+
+    def open_one(**options: Any) -> PromptableModel:
+        encoder = open_network((folder / "model.onnx").read_bytes(), {}, **options)
+        decoder = open_network((folder / "decoder.onnx").read_bytes(), profiles, **options)
+        return PromptableModel(load_spec(folder / "model.onnx"), encoder, decoder)
 
     return open_one
 
@@ -59,6 +87,10 @@ def assert_close(got: Any, expected: Any) -> None:
         np.testing.assert_allclose(getattr(got, boxes), getattr(expected, boxes), rtol=0, atol=1e-2)
     elif isinstance(got, Segmentation):
         assert (got.labels != expected.labels).mean() < 1e-3
+    elif isinstance(got, PromptMasks):
+        np.testing.assert_allclose(got.iou, expected.iou, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(got.low_res_logits, expected.low_res_logits, rtol=0, atol=1e-4)
+        assert (got.masks != expected.masks).mean() < 1e-3
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -88,3 +120,26 @@ def test_frames_of_pytorch_are_read_where_they_lie(open_model: Any) -> None:
     boxes = torch.from_dlpack(ahead.on_device()["boxes"]).cpu().numpy()
     result = ahead.result()
     np.testing.assert_array_equal(boxes[0, : len(result)], result.xyxy)
+
+
+def test_prompts_are_answered_as_on_the_processor(open_promptable: Any) -> None:
+    model, reference = open_promptable(), open_promptable(slots=0)
+    calls: list[dict[str, Any]] = [
+        {"points": [[20, 30]]},
+        {"points": [[20, 30], [25, 31]], "labels": [1, 0]},
+        {"box": [10, 10, 40, 44], "multimask": False},
+    ]
+    for image in frames(6):
+        for one in (model, reference):
+            one.set_image(image)
+        expected = [reference.predict(**call) for call in calls]
+        for _ in range(3):  # recorded from the second at a shape on
+            for call, answer in zip(calls, expected, strict=True):
+                assert_close(model.predict(**call), answer)
+        for _ in range(3):
+            assert_close(model.predict(**calls[0]), expected[0])
+        twin = model.clone()
+        assert_close(twin.predict(**calls[1]), expected[1])
+        twin.close()
+    name = "image_embeddings"
+    assert model.decoder.input_address(name) == model.encoder.output_address(name)

@@ -1,0 +1,154 @@
+"""The image of a promptable model on the GPU: encoded as one piece of work, and left there for the decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgevision.backends.cuda import DeviceSession
+from edgevision.frame_graph.finishers import Finisher
+from edgevision.frame_graph.slot import Slot
+from edgevision.frame_graph.warn_once import WarnOnce
+from edgevision.geometry import Placement
+from edgevision.results import Result
+from edgevision.tasks.options import RunOptions
+from edgevision.tasks.promptable import PromptableTask
+from edgevision.timings import Timings
+
+__all__ = ["ImageEncoder"]
+
+_OPTIONS = RunOptions()
+"""An encoder has none."""
+
+
+class ImageEncoder:
+    """Upload, preprocessing and encoder as one recorded graph. The decoder reads what the encoder writes where it lies;
+    what it takes in another type, or on the processor, comes down instead.
+
+    One object serves one thread, as its sessions do.
+    """
+
+    def __init__(
+        self,
+        encoder: DeviceSession,
+        decoder: DeviceSession,
+        task: PromptableTask,
+    ) -> None:
+        """encoder, decoder: on one GPU."""
+        self._encoder, self._decoder, self._task = encoder, decoder, task
+        self._takes = {tensor.name: tensor.dtype for tensor in decoder.inputs}
+        self._slot = Slot(encoder, task.preparation, 1, self._open_finisher, WarnOnce(stacklevel=6))
+        self._stays = False
+        self._on_device: dict[str, _Tensor] = {}
+        self._on_processor: dict[str, NDArray[Any]] = {}
+
+    @property
+    def timings(self) -> Timings:
+        """Of the last image."""
+        return self._slot.timings
+
+    def frame_buffer(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+        """Pinned memory that the next image may be written to, which saves a copy."""
+        return self._slot.frame_buffer(shape, 0)
+
+    def encode(self, image: Any) -> Placement:
+        """Where the image lies in the encoder's input, once the decoder has what the encoder made of it.
+
+        image: uint8, or one on the device, as `Model` takes them.
+        """
+        self._slot.submit([image], _OPTIONS)
+        self._slot.results()
+        arrays = self._encoder.output_arrays()
+        if self._stays:
+            self._lend(self._tensors())
+        else:
+            self._on_processor = self._task.embed(arrays, self._decoder.input_buffer)
+        return self._slot.placements[0]
+
+    def copy_from(self, other: ImageEncoder) -> None:
+        """Gives this decoder a copy of what the other one has."""
+        if not other._on_device:
+            self._on_processor = self._task.embed(other._on_processor, self._decoder.input_buffer)
+            return
+        session = other._encoder
+        session.use_device()
+        copies = {}
+        with session.errors("copy the image of"):
+            for name, tensor in other._on_device.items():
+                buffer = session.cuda.DeviceBuffer(tensor.nbytes)
+                session.cuda.copy_async(buffer.pointer, tensor.address, tensor.nbytes, session.stream)
+                copies[name] = _Tensor(buffer.pointer, tensor.shape, tensor.nbytes, buffer)
+            session.stream.synchronize()
+        self._lend(copies)
+
+    def close(self) -> None:
+        """Gives back everything but the sessions."""
+        self._slot.close()
+        self._on_device, self._on_processor = {}, {}
+
+    def _open_finisher(
+        self, session: DeviceSession, input_hw: tuple[int, int], options: RunOptions
+    ) -> Finisher:
+        """See OpenFinisher."""
+        arrays = self._encoder.output_arrays()
+        same = all(arrays[name].dtype.name == self._takes[name] for name in self._task.embedding)
+        self._stays = same and self._lend(self._tensors())
+        return _Rest(session, () if self._stays else self._task.embedding)
+
+    def _tensors(self) -> dict[str, _Tensor]:
+        """What the decoder takes of the encoder's outputs."""
+        encoder, arrays = self._encoder, self._encoder.output_arrays()
+        return {
+            name: _Tensor(encoder.output_address(name), arrays[name].shape, arrays[name].nbytes, encoder)
+            for name in self._task.embedding
+        }
+
+    def _lend(self, tensors: dict[str, _Tensor]) -> bool:
+        """Has the decoder read these; False where it reads one of them on the processor."""
+        for name, tensor in tensors.items():
+            if not self._decoder.lend_input(name, tensor.shape, tensor.address, tensor.owner):
+                return False
+        self._on_device = tensors
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Tensor:
+    """A tensor on the device.
+
+    owner: keeps the memory.
+    """
+
+    address: int
+    shape: Sequence[int]
+    nbytes: int
+    owner: object
+
+
+class _Rest:
+    """The Finisher behind an encoder: the outputs that the processor needs come down."""
+
+    version = 0
+
+    def __init__(self, session: DeviceSession, names: Iterable[str]) -> None:
+        self._session, self._names = session, tuple(names)
+
+    def place(self, placements: Sequence[Placement]) -> tuple[int, ...]:
+        """See Finisher."""
+        return ()
+
+    def put(self, count: int) -> None:
+        """See Finisher."""
+        self._session.download(self._names)
+
+    def read(self, placements: Sequence[Placement]) -> list[Result]:
+        """See Finisher: the result is what a prompt gives."""
+        return []
+
+    def on_device(self, count: int) -> dict[str, Any]:
+        """See Finisher."""
+        return {}
