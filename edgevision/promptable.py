@@ -173,14 +173,17 @@ class PromptableModel:
         return self._run(prompts, placement, multimask)
 
     def _run(self, prompts: Sequence[Prompt], placement: Placement, multimask: bool) -> list[PromptMasks]:
-        buffers, size = self.decoder.input_buffer, self._task.prompts_a_run or _MAX_PROMPTS
+        size = self._task.prompts_a_run or _MAX_PROMPTS
         answers: list[PromptMasks] = []
         preprocess = inference = postprocess = 0
         for start in range(0, len(prompts), size):
             begun = perf_counter_ns()
-            self._task.ask(prompts[start : start + size], placement, buffers)
+            chunk, decoder = prompts[start : start + size], self.decoder
+            if self._graph is not None:
+                decoder = self._graph.decoder_for(self._task.count_points(chunk))
+            self._task.ask(chunk, placement, decoder.input_buffer)
             asked = perf_counter_ns()
-            outputs = self.decoder.run()
+            outputs = decoder.run()
             inferred = perf_counter_ns()
             answers += self._task.finish(outputs, placement, multimask=multimask)
             preprocess, inference = preprocess + asked - begun, inference + inferred - asked

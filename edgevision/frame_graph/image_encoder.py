@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgevision.backends.cuda import DeviceSession
+from edgevision.errors import BackendError
 from edgevision.frame_graph.finishers import Finisher
 from edgevision.frame_graph.slot import Slot
 from edgevision.frame_graph.warn_once import WarnOnce
@@ -23,6 +25,8 @@ __all__ = ["ImageEncoder"]
 
 _OPTIONS = RunOptions()
 """An encoder has none."""
+_MOST_DECODERS = 4
+"""Shapes of prompts whose memory and recording are kept: a point, a box, both, and a second point."""
 
 
 class ImageEncoder:
@@ -43,6 +47,7 @@ class ImageEncoder:
         self._takes = {tensor.name: tensor.dtype for tensor in decoder.inputs}
         self._slot = Slot(encoder, task.preparation, 1, self._open_finisher, WarnOnce(stacklevel=6))
         self._stays = False
+        self._decoders: dict[tuple[int, int], DeviceSession] = {}  # the last one used stands last
         self._on_device: dict[str, _Tensor] = {}
         self._on_processor: dict[str, NDArray[Any]] = {}
 
@@ -62,15 +67,27 @@ class ImageEncoder:
         """
         self._slot.submit([image], _OPTIONS)
         self._slot.results()
-        arrays = self._encoder.output_arrays()
         if self._stays:
-            self._lend(self._tensors())
+            self._on_device = self._tensors()
         else:
-            self._on_processor = self._task.embed(arrays, self._decoder.input_buffer)
+            self._on_processor = self._task.embed(self._encoder.output_arrays(), self._decoder.input_buffer)
         return self._slot.placements[0]
 
+    def decoder_for(self, shape: tuple[int, int]) -> DeviceSession:
+        """The decoder, with the image: one that was run with prompts of this shape before, where there is one, since what
+        a session has bound and recorded holds for one shape.
+
+        shape: how many prompts, and points of each.
+        """
+        if not self._on_device:
+            return self._decoder
+        held = self._decoders.pop(shape, None)
+        decoder = self._decoders[shape] = self._new_decoder() if held is None else held
+        _lend(decoder, self._on_device)
+        return decoder
+
     def copy_from(self, other: ImageEncoder) -> None:
-        """Gives this decoder a copy of what the other one has."""
+        """Takes over a copy of the image that the other one has."""
         if not other._on_device:
             self._on_processor = self._task.embed(other._on_processor, self._decoder.input_buffer)
             return
@@ -83,12 +100,15 @@ class ImageEncoder:
                 session.cuda.copy_async(buffer.pointer, tensor.address, tensor.nbytes, session.stream)
                 copies[name] = _Tensor(buffer.pointer, tensor.shape, tensor.nbytes, buffer)
             session.stream.synchronize()
-        self._lend(copies)
+        self._on_device = copies
 
     def close(self) -> None:
-        """Gives back everything but the sessions."""
+        """Gives back everything but the sessions that it was made with."""
         self._slot.close()
-        self._on_device, self._on_processor = {}, {}
+        for decoder in self._decoders.values():
+            if decoder is not self._decoder:
+                decoder.close()
+        self._decoders, self._on_device, self._on_processor = {}, {}, {}
 
     def _open_finisher(
         self, session: DeviceSession, input_hw: tuple[int, int], options: RunOptions
@@ -96,7 +116,8 @@ class ImageEncoder:
         """See OpenFinisher."""
         arrays = self._encoder.output_arrays()
         same = all(arrays[name].dtype.name == self._takes[name] for name in self._task.embedding)
-        self._stays = same and self._lend(self._tensors())
+        self._stays = same and _lend(self._decoder, self._tensors())
+        self._on_device = {}
         return _Rest(session, () if self._stays else self._task.embedding)
 
     def _tensors(self) -> dict[str, _Tensor]:
@@ -107,13 +128,14 @@ class ImageEncoder:
             for name in self._task.embedding
         }
 
-    def _lend(self, tensors: dict[str, _Tensor]) -> bool:
-        """Has the decoder read these; False where it reads one of them on the processor."""
-        for name, tensor in tensors.items():
-            if not self._decoder.lend_input(name, tensor.shape, tensor.address, tensor.owner):
-                return False
-        self._on_device = tensors
-        return True
+    def _new_decoder(self) -> DeviceSession:
+        """One that no other shape needs, or has needed for longest."""
+        if not self._decoders:
+            return self._decoder
+        if len(self._decoders) < _MOST_DECODERS:
+            with contextlib.suppress(BackendError):  # no memory: shapes share one then
+                return cast(DeviceSession, self._decoder.clone())
+        return self._decoders.pop(next(iter(self._decoders)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +149,14 @@ class _Tensor:
     shape: Sequence[int]
     nbytes: int
     owner: object
+
+
+def _lend(decoder: DeviceSession, tensors: dict[str, _Tensor]) -> bool:
+    """Has a decoder read these; False where it reads one of them on the processor."""
+    return all(
+        decoder.lend_input(name, tensor.shape, tensor.address, tensor.owner)
+        for name, tensor in tensors.items()
+    )
 
 
 class _Rest:

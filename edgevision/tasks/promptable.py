@@ -62,6 +62,12 @@ class PromptableTask:
             filled[name][...] = value
         return filled
 
+    def count_points(self, prompts: Sequence[Prompt]) -> tuple[int, int]:
+        """How many prompts these are, and points of each in the decoder's input."""
+        first = prompts[0]
+        box = first.box_xyxy is not None
+        return len(prompts), len(first.points_xy) + 2 * box + (not box or self._pad_boxes)
+
     def ask(self, prompts: Sequence[Prompt], placement: Placement, buffers: Buffers) -> None:
         """Write prompts of equally many points into the decoder's inputs, at most `prompts_a_run`."""
         laid = [layout_points(prompt, placement, pad_boxes=self._pad_boxes) for prompt in prompts]

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from comparing import frames
 from frame_networks import FAMILIES, SIDE, family
+from test_demo_models import stills
 from tiny_promptable import write_promptable
 
 from edgevision import Detections, Model, OrientedDetections, PromptableModel, PromptMasks, Segmentation
 from edgevision.backends import Session, open_session
 from edgevision.backends.gpu import explain_no_gpu
+from edgevision.demo.shipped import DEMO_MODELS, demo_model_path
 from edgevision.engines import BUILDERS, BuildOptions, ShapeRange, build_engine
 from edgevision.errors import BackendError
 from edgevision.spec import load_spec
@@ -105,6 +107,21 @@ def test_every_family_gives_the_processors_results(open_model: Any, name: str) -
         assert_close(submission.result(), on_processor(frame))
     for got, expected in zip(on_gpu(given[:4]), on_processor(given[:4]), strict=True):
         assert_close(got, expected)
+
+
+@pytest.mark.parametrize("name", [name for name in DEMO_MODELS if name != "promptable"])
+def test_shipped_models_give_the_processors_results(open_network: Any, name: str) -> None:
+    path = demo_model_path(name)
+    spec, network = load_spec(path), path.read_bytes()
+    profiles = {}
+    if spec.inputs[0].batch is None:
+        profiles = {spec.inputs[0].name: ShapeRange(*((1, 3, *spec.inputs[0].size_hw),) * 3)}
+    on_gpu = Model(spec, open_network(network, profiles))
+    on_processor = Model(spec, open_network(network, profiles, slots=0))
+    for still in stills(3):
+        expected = on_processor(still)
+        for _ in range(3):
+            assert_close(on_gpu(still), expected)
 
 
 def test_frames_of_pytorch_are_read_where_they_lie(open_model: Any) -> None:

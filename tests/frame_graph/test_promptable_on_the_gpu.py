@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-import test_ort_gpu
-import trt_bench
 from comparing import assert_same, frames
-from cuda_modules import emulated_or_skip
-from late_cuda import LateCuda
+from gpu_bench import Bench
 from test_frame_graph import Interface, Lent
-from tiny_promptable import write_promptable
 
 from edgevision import BackendError, InputError, PromptableModel
 from edgevision.backends import open_session
-from edgevision.backends.options import TensorRtOptions
-from edgevision.backends.tensorrt import open_tensorrt
 from edgevision.errors import EdgeVisionWarning
 from edgevision.spec import load_spec
 
-RUNTIMES = {
-    "TensorRT": ("tensorrt", False),
-    "TensorRT on a Jetson": ("tensorrt", True),
-    "ONNX Runtime": ("onnxruntime", False),
-    "ONNX Runtime, shared memory": ("onnxruntime", True),
-}
 CALLS: list[dict[str, Any]] = [
     {"points": [[20, 30]]},
     {"points": [[20, 30], [25, 31]], "labels": [1, 0]},
@@ -37,60 +23,6 @@ CALLS: list[dict[str, Any]] = [
     {"points": [[20, 30]], "multimask": False},
     {"box": [10, 10, 40, 44], "points": [[20, 20]]},
 ]
-
-
-class Bench:
-    """A machine with a GPU, and promptable models on it."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path, runtime: str, integrated: bool) -> None:
-        self.cuda = LateCuda(emulated_or_skip(), integrated=integrated)
-        self.trt: Any = None
-        self.ort: Any = None
-        if runtime == "tensorrt":
-            self._engines = trt_bench.Machine(monkeypatch, folder, "10.3.0", integrated=integrated)
-            self.trt = self._engines.trt
-            self._engines.cuda = self.trt.cuda = self.cuda
-        else:
-            self._networks = test_ort_gpu.Machine(monkeypatch, self.cuda)
-            self.ort = self._networks.ort
-        self._folder = folder
-        self._written: dict[tuple[str, ...], Path] = {}
-        self.opened: list[PromptableModel] = []
-
-    def files(self, *kinds: str) -> Path:
-        """The folder of the tiny network in these types."""
-        if kinds not in self._written:
-            folder = self._folder / "-".join(("tiny", *kinds))
-            folder.mkdir()
-            self._written[kinds] = write_promptable(folder, *kinds)
-        return self._written[kinds]
-
-    def session(self, network: bytes, **options: Any) -> Any:
-        if self.trt is not None:
-            return open_tensorrt(self._engines.engine(network), "cuda", TensorRtOptions(**options))
-        return self._networks.open(network, "cuda", **options)
-
-    def open(
-        self, encoder: str = "float32", decoder: str = "float32", network: bytes = b"", **options: Any
-    ) -> PromptableModel:
-        """encoder, decoder: their types. network: another encoder than the tiny one."""
-        folder = self.files(encoder)
-        model = PromptableModel(
-            load_spec(folder / "model.onnx"),
-            self.session(network or (folder / "model.onnx").read_bytes(), **options),
-            self.session((self.files(decoder) / "decoder.onnx").read_bytes(), **options),
-        )
-        self.opened.append(model)
-        return model
-
-
-@pytest.fixture(params=RUNTIMES.values(), ids=RUNTIMES.keys())
-def bench(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(monkeypatch, tmp_path, *request.param)
-    yield made
-    for model in made.opened:
-        model.close()
-    gc.collect()
 
 
 def new_counts(bench: Bench, work: Callable[[], object]) -> dict[str, int]:
@@ -161,6 +93,50 @@ def test_an_image_is_one_launch_and_a_prompt_another(bench: Bench) -> None:
         for x in range(3):
             assert new_counts(bench, lambda x=x: model.predict(points=[[20 + x, 30]])) == one_launch
     assert model.timings.total > 0
+
+
+def test_prompts_of_several_shapes_take_turns_without_being_bound_anew(bench: Bench) -> None:
+    model, reference = bench.open(), bench.open(slots=0)
+    image = frames(1)[0]
+    for one in (model, reference):
+        one.set_image(image)
+    for _ in range(3):
+        for call in CALLS:
+            assert_same(model.predict(**call), reference.predict(**call))
+    for _ in range(2):
+        for call in CALLS:
+            assert new_counts(bench, lambda call=call: model.predict(**call)) == {
+                "launch": 1,
+                "synchronize": 1,
+            }
+
+
+def test_of_many_shapes_the_oldest_makes_room(bench: Bench) -> None:
+    model, reference = bench.open(), bench.open(slots=0)
+    points = [[10 + 3 * index, 20 + 2 * index] for index in range(9)]
+    for image in frames(2):
+        for one in (model, reference):
+            one.set_image(image)
+        for count in (1, 2, 3, 4, 5, 1, 6, 7, 1, 9, 5, 5, 5, 2):
+            call = {"points": points[:count]}
+            assert_same(model.predict(**call), reference.predict(**call))
+    assert len(bench.cuda.streams) <= 2 + 2 + 3 + (2 * 2 if bench.ort is not None else 0)
+
+
+def test_where_memory_for_another_shape_is_short_the_decoder_is_bound_anew(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, reference = bench.open(), bench.open(slots=0)
+
+    def refuse() -> None:
+        raise BackendError("could not make a context of m.engine: likely the GPU is out of memory")
+
+    monkeypatch.setattr(model.decoder, "clone", refuse)
+    for image in frames(2):
+        for one in (model, reference):
+            one.set_image(image)
+        for call in CALLS * 2:
+            assert_same(model.predict(**call), reference.predict(**call))
 
 
 def test_a_clone_keeps_the_image_when_the_model_goes_on(bench: Bench) -> None:
