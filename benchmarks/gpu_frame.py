@@ -1,6 +1,7 @@
 """What a frame costs on a GPU beyond the network: the whole graph, the network alone, and the processor's kernels around it.
 
-    python benchmarks/gpu_frame.py MODEL [--backend NAME] [--form NAME] [--tf32] [--size HEIGHT WIDTH] [--json FILE]
+    python benchmarks/gpu_frame.py MODEL [--backend NAME] [--form NAME] [--tf32] [--provider-option NAME=VALUE]
+                                         [--size HEIGHT WIDTH] [--json FILE]
 
 All ways take turns in one process on one frame, after their results were compared:
 
@@ -138,19 +139,35 @@ def table(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def _name_and_value(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise argparse.ArgumentTypeError(f"must be NAME=VALUE, got {text!r}")
+    return name, value
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model")
     parser.add_argument("--backend", choices=("tensorrt", "tensorrt_rtx", "onnxruntime"))
     parser.add_argument("--form", help="which of a bundle's files")
     parser.add_argument("--tf32", action="store_true", help="of onnxruntime: products may be rounded")
+    parser.add_argument(
+        "--provider-option",
+        action="append",
+        type=_name_and_value,
+        metavar="NAME=VALUE",
+        help="of onnxruntime's provider, such as prefer_nhwc=1",
+    )
     parser.add_argument("--size", nargs=2, type=int, default=(1080, 1920), metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    tf32 = {"tf32": True} if arguments.tf32 else {}
+    common: dict[str, Any] = {"tf32": True} if arguments.tf32 else {}
+    if arguments.provider_option:
+        common["provider_options"] = dict(arguments.provider_option)
     opened = [
-        ev.load(arguments.model, "cuda", backend=arguments.backend, form=arguments.form, **tf32, **options)
+        ev.load(arguments.model, "cuda", backend=arguments.backend, form=arguments.form, **common, **options)
         for options in ({}, {"slots": 0})
     ]
     rng = np.random.default_rng(0)
@@ -159,7 +176,7 @@ def main() -> None:
     print(f"{opened[0]!r} on {opened[0].session.runtime}, frames of {frame.shape}, {processor_name()}")
     print(table(found))
     if arguments.json is not None:
-        about = {"model": arguments.model, "form": opened[0].form, "tf32": arguments.tf32}
+        about = {"model": arguments.model, "form": opened[0].form, "tf32": False, **common}
         gpu = find_gpu()
         about |= {"gpu": gpu and gpu.name, "device": opened[0].device, "runtime": opened[0].session.runtime}
         write_json(arguments.json, {**about, "size": arguments.size, **found})

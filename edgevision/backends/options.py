@@ -23,6 +23,25 @@ PROVIDERS = ("auto", "cuda", "tensorrt", "tensorrt-rtx")
 MEMORY = ("auto", "mapped", "staged")
 GRAPH_OPTIMIZATIONS = ("none", "basic", "extended", "all")
 
+# Options of ONNX Runtime's providers that edgevision sets or that would undo what it does -> what to say instead.
+_STREAM = "the network runs on a stream of its own"
+_CACHE = "pass engine_cache"
+_GRAPH = "pass cuda_graph"
+_OURS = {
+    "device_id": "pass device='cuda:<number>'",
+    "has_user_compute_stream": _STREAM,
+    "user_compute_stream": _STREAM,
+    "use_tf32": "pass tf32",
+    "enable_cuda_graph": _GRAPH,
+    "trt_cuda_graph_enable": _GRAPH,
+    "trt_engine_cache_enable": _CACHE,
+    "trt_engine_cache_path": _CACHE,
+    "trt_timing_cache_enable": _CACHE,
+    "trt_timing_cache_path": _CACHE,
+    "nv_cuda_graph_enable": _GRAPH,
+    "nv_runtime_cache_path": _CACHE,
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class SessionOptions:
@@ -68,6 +87,9 @@ class OnnxRuntimeOptions(SessionOptions):
                         as TensorRtOptions has it; networks of one model run one after the other.
     engine_cache:       the folder in which "tensorrt" and "tensorrt-rtx" keep what they build; None: one in the user's
                         cache folder; "": nothing is kept.
+    provider_options:   on a GPU, further options of the provider by ONNX Runtime's names, {"prefer_nhwc": 1}: texts,
+                        numbers, or True and False for 1 and 0. What the fields above say, and what holds memory, stream and
+                        graph together, is not for them.
     """
 
     inter_op_threads: int = 1
@@ -80,6 +102,7 @@ class OnnxRuntimeOptions(SessionOptions):
     tf32: bool = False
     slots: int = 2
     engine_cache: str | PathLike[str] | None = None
+    provider_options: Mapping[str, str | int | float] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -94,6 +117,7 @@ class OnnxRuntimeOptions(SessionOptions):
         _check_slots(self.slots)
         if not isinstance(self.engine_cache, (str, PathLike, type(None))):
             raise InputError(f"engine_cache must be a folder's path, '' or None, got {self.engine_cache!r}")
+        _check_provider_options(self.provider_options)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -199,6 +223,21 @@ def _check_count(name: str, value: Any, hint: str = "") -> None:
 def _check_slots(value: Any) -> None:
     if value != 0 or isinstance(value, (bool, float)):
         _check_count("slots", value, "; 0: only the network runs on the GPU")
+
+
+def _check_provider_options(options: Any) -> None:
+    fits = options is None or (
+        isinstance(options, Mapping)
+        and all(isinstance(name, str) for name in options)
+        and all(isinstance(value, (str, int, float)) for value in options.values())
+    )
+    if not fits:
+        raise InputError(
+            f"provider_options must map names to texts, numbers, True or False, got {options!r:.200}"
+        )
+    for name in options or ():
+        if name in _OURS:
+            raise InputError(f"provider_options must leave {name!r} to edgevision: {_OURS[name]}")
 
 
 def _check_flag(name: str, value: Any) -> None:

@@ -58,10 +58,12 @@ class GpuPlace:
 
     def arguments(self, options: OnnxRuntimeOptions, stream: int | None) -> list[tuple[str, dict[str, str]]]:
         """The providers with their options, as InferenceSession takes them. stream: a cudaStream_t of ours."""
-        return [
+        made = [
             (GPU_PROVIDERS[name], _provider_options(name, self.index, options, stream))
             for name in self.providers
         ]
+        made[0][1].update({name: _spell(value) for name, value in (options.provider_options or {}).items()})
+        return made
 
 
 def gpu_providers(library: ModuleType) -> tuple[str, ...]:
@@ -84,9 +86,14 @@ def choose_place(
         index = None
     if index is None:
         check_device(device, ("cpu",), runtime)  # the words that name none
-        if options.provider != "auto":
+        if options.provider != "auto" or options.provider_options:
             where = "there is no GPU for it" if device == "auto" else f"device is {device!r}"
-            raise InputError(f"provider={options.provider!r} computes on a GPU, and {where}; leave it out")
+            what = (
+                f"provider={options.provider!r} computes"
+                if options.provider != "auto"
+                else "provider_options are for one that computes"
+            )
+            raise InputError(f"{what} on a GPU, and {where}; leave it out")
         return None
     if not there:
         check_device(device, ("cpu",), runtime, _INSTALL)
@@ -200,6 +207,11 @@ def _provider_options(
     elif folder:
         made["nv_runtime_cache_path"] = folder
     return made
+
+
+def _spell(value: str | int | float) -> str:
+    """As ONNX Runtime reads it."""
+    return str(int(value)) if isinstance(value, bool) else str(value)
 
 
 def _engine_folder(options: OnnxRuntimeOptions, name: str) -> str:

@@ -137,6 +137,22 @@ def test_products_are_rounded_where_that_is_asked_for(tf32: bool, machine: Machi
     assert machine.ort.opened[0][CUDA]["use_tf32"] == str(int(tf32))
 
 
+def test_further_options_go_to_the_first_provider(machine: Machine) -> None:
+    machine.ort.providers = machine.ort.started = (TENSORRT, CUDA)
+    given = {"trt_fp16_enable": True, "trt_max_workspace_size": 1 << 30, "trt_op_types_to_exclude": "NonZero"}
+    machine.open(tiny.relu(), provider="tensorrt", provider_options=given, engine_cache="")
+    opened = machine.ort.opened[0]
+    got = {name: value for name, value in opened[TENSORRT].items() if name.startswith("trt_")}
+    assert got == {
+        "trt_fp16_enable": "1",
+        "trt_max_workspace_size": "1073741824",
+        "trt_op_types_to_exclude": "NonZero",
+    }
+    assert not set(given) & set(opened[CUDA])
+    machine.open(tiny.relu(), provider="cuda", provider_options={"prefer_nhwc": 1, "gpu_mem_limit": False})
+    assert machine.ort.opened[1][CUDA].items() >= {"prefer_nhwc": "1", "gpu_mem_limit": "0"}.items()
+
+
 def test_without_the_extension_onnxruntime_copies_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch, None)
     session = machine.open(tiny.relu())
@@ -273,6 +289,23 @@ def test_tensorrt_rtx_has_its_own_options(machine: Machine, tmp_path: Path) -> N
         ("auto", {"cuda_graph": 1}, "cuda_graph must be True or False, got 1"),
         ("auto", {"tf32": "no"}, "tf32 must be True or False, got 'no'"),
         ("auto", {"engine_cache": 5}, "engine_cache must be a folder's path, '' or None, got 5"),
+        (
+            "auto",
+            {"provider_options": ["prefer_nhwc"]},
+            r"provider_options must map names to texts, numbers, True or False, got \['prefer_nhwc'\]",
+        ),
+        ("auto", {"provider_options": {1: 1}}, "provider_options must map names"),
+        ("auto", {"provider_options": {"prefer_nhwc": None}}, "provider_options must map names"),
+        (
+            "auto",
+            {"provider_options": {"use_tf32": 1}},
+            "provider_options must leave 'use_tf32' to edgevision: pass tf32",
+        ),
+        (
+            "cpu",
+            {"provider_options": {"prefer_nhwc": 1}},
+            "provider_options are for one that computes on a GPU, and device is 'cpu'; leave it out",
+        ),
         ("tpu", {}, "device must be 'auto', 'cpu', 'cuda' or 'cuda:<number>', got 'tpu'"),
     ],
 )
