@@ -19,7 +19,7 @@ from edgevision.backends.options import TensorRtOptions
 from edgevision.backends.source import import_runtime, read_source
 from edgevision.backends.trt_install import mend_tensorrt
 from edgevision.backends.trt_jit_cache import JitCache, open_jit_cache
-from edgevision.backends.trt_log import TrtLog, logger_for
+from edgevision.backends.trt_log import TrtLog, leave_alone, logger_for
 from edgevision.backends.trt_profiles import Profile, read_profiles
 from edgevision.backends.trt_words import describe_runtime_failure
 from edgevision.errors import BackendError, InputError, MissingDependencyError, ModelFileError
@@ -163,6 +163,9 @@ def open_engine(
         runtime = trt.Runtime(logger)
     except (TypeError, RuntimeError) as error:  # pybind11's "factory function returned nullptr"
         raise fail(str(error)) from error
+    if log.failed_since(mark, "createInferRuntime"):
+        leave_alone(runtime)
+        raise fail("it does not start")
     if options.allow_host_code:
         runtime.engine_host_code_allowed = True
     _ask_validity(trt, runtime, plan, name)
@@ -217,7 +220,7 @@ def _read_plan(model: str | PathLike[str] | bytes) -> tuple[bytes, Any, str]:
 
 
 def _ask_validity(trt: ModuleType, runtime: Any, plan: bytes, name: str) -> None:
-    """Asks the runtime whether the plan fits, by its head alone, where it can be asked (TensorRT-RTX, TensorRT 11)."""
+    """Asks the runtime whether the plan fits, by its head alone, where it can be asked (TensorRT-RTX)."""
     if not hasattr(runtime, "get_engine_validity"):
         return
     _, bits = runtime.get_engine_validity(plan[: runtime.engine_header_size])

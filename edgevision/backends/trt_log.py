@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from collections import deque
 from types import ModuleType
 from typing import Any
 
-__all__ = ["TrtLog", "logger_for"]
+__all__ = ["TrtLog", "leave_alone", "logger_for"]
 
 _KEPT = 1000
 """Messages: a runtime that fails for days must not fill the memory."""
@@ -49,6 +50,10 @@ class TrtLog:
         with self._lock:
             return tuple(message for number, message in self._errors if number > mark)
 
+    def failed_since(self, mark: int, call: str) -> bool:
+        """Whether a call of TensorRT's is named by an error after that mark."""
+        return any(call in message for message in self.errors_since(mark))
+
     @property
     def errors(self) -> tuple[str, ...]:
         return self.errors_since(0)
@@ -69,6 +74,15 @@ def logger_for(trt: ModuleType) -> tuple[Any, TrtLog]:
     if trt not in _loggers:
         _loggers[trt] = _new_logger(trt)
     return _loggers[trt]
+
+
+def leave_alone(made: object) -> None:
+    """Keeps what TensorRT made for good.
+
+    Where CUDA does not start, TensorRT 10.16 and 11.4 log an error and give an object all the same, with nothing behind
+    it: to use it ends the process, and so does to free it.
+    """
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(made))
 
 
 def _new_logger(trt: ModuleType) -> tuple[Any, TrtLog]:

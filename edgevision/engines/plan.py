@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from edgevision.backends.trt_log import logger_for
+from edgevision.backends.trt_log import leave_alone, logger_for
 from edgevision.engines.builders import Builder
 from edgevision.engines.failures import describe_build_failure, describe_parse_failure
 from edgevision.engines.monitor import BuildMonitor, new_trt_monitor
@@ -85,6 +85,9 @@ def build_plan(request: PlanRequest, monitor: BuildMonitor) -> Plan:
         builder = trt.Builder(logger)
     except (TypeError, RuntimeError) as error:  # nanobind's or pybind11's "factory function returned nullptr"
         raise BackendError(_no_builder(what, log.errors or (str(error),))) from error
+    if log.failed_since(0, "createInferBuilder"):
+        leave_alone(builder)
+        raise BackendError(_no_builder(what, log.errors))
     network = builder.create_network(_network_flags(trt))
     parser = trt.OnnxParser(network, logger)
     if not parser.parse_from_file(os.fspath(request.onnx_path)) or parser.num_errors:

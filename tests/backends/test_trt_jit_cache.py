@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_networks as tiny
-from fake_rtx import MAGIC, FakeTensorRtRtx, Strategy
+from fake_rtx import MAGIC, Diagnostics, FakeTensorRtRtx, Strategy
 from trt_bench import Machine
 
 from edgevision.backends.gpu import Gpu
 from edgevision.backends.options import TensorRtOptions
 from edgevision.backends.tensorrt import TensorRtSession, open_tensorrt
-from edgevision.errors import EdgeVisionWarning, InputError
+from edgevision.errors import BackendError, EdgeVisionWarning, InputError
 from edgevision.spec import write_engine_sidecar
 from edgevision.spec.lock import hold_lock
 
@@ -100,6 +100,26 @@ def test_kernels_are_kept_after_the_first_run_and_when_the_session_is_closed(
     assert b"@5x3" in file.read_bytes()
     assert machine.compiled_by((2, 3), (5, 3), (7, 3)) == ["7x3"]
     assert machine.compiled_by((2, 3), (5, 3), (7, 3)) == []
+
+
+def test_the_runtime_is_asked_first_whether_it_takes_an_engine(machine: RtxMachine) -> None:
+    machine.trt.invalid = Diagnostics.VERSION_MISMATCH | Diagnostics.OLD_CUDA_DRIVER
+    with pytest.raises(
+        BackendError,
+        match=r"refuses .*: it was built by another version and it needs a newer driver than the one here",
+    ):
+        machine.start()
+    assert "deserialize" not in [name for name, _ in machine.trt.calls]
+
+
+def test_an_engine_that_says_it_cannot_be_recorded_is_not(machine: RtxMachine) -> None:
+    machine.trt.capturable = False
+    session = machine.start()
+    session.run({"x": ONES})
+    with pytest.warns(EdgeVisionWarning, match="without a CUDA graph: the engine cannot be recorded"):
+        assert (session.run({"x": ONES})["y"] == 2).all()
+    assert session.device == "cuda:0 (without a CUDA graph)"
+    assert "capture" not in machine.cuda.counts
 
 
 def test_a_network_put_on_the_stream_for_others_keeps_its_kernels_too(

@@ -1,6 +1,6 @@
 """What TensorRT-RTX has beside TensorRT: kernels are compiled while an engine runs, and kept in a runtime cache.
 
-The names are those of the real bindings 1.7.1. A kernel is "<network>@<shapes>"; with the lazy strategy the first run at
+A kernel is "<network>@<shapes>"; with the lazy strategy the first run at
 a shape takes one that fits any shape, "<network>@any".
 """
 
@@ -12,8 +12,20 @@ from typing import Any
 
 import fake_runtime
 from fake_tensorrt import FakeTensorRT
+from trt_api import HeldToApi
 
 Strategy = enum.IntEnum("DynamicShapesKernelSpecializationStrategy", ["LAZY", "EAGER", "NONE"])
+Diagnostics = enum.IntFlag(
+    "EngineInvalidityDiagnostics",
+    [
+        "VERSION_MISMATCH",
+        "UNSUPPORTED_CC",
+        "OLD_CUDA_DRIVER",
+        "OLD_CUDA_RUNTIME",
+        "INSUFFICIENT_GPU_MEMORY",
+        "MALFORMED_ENGINE",
+    ],
+)
 MAGIC = b"kernels of "
 
 
@@ -24,12 +36,16 @@ class FakeTensorRtRtx(FakeTensorRT):
         super().__init__(version, "tensorrt_rtx")
         self.compiled: list[str] = []
         self.environment = f"{version} on driver 580"
+        self.invalid = 0  # bits of Diagnostics that engines are refused for
         self.IRuntimeCache = RuntimeCache
+        self.EngineInvalidityDiagnostics = Diagnostics
         self.DynamicShapesKernelSpecializationStrategy = Strategy
         self.Runtime = lambda logger: RtxRuntime(self, logger)
 
 
-class RuntimeCache:
+class RuntimeCache(HeldToApi):
+    api = "IRuntimeCache"
+
     def __init__(self, trt: FakeTensorRtRtx) -> None:
         self.trt = trt
         self.kernels: set[str] = set()
@@ -48,7 +64,9 @@ class RuntimeCache:
         return True
 
 
-class RuntimeConfig:
+class RuntimeConfig(HeldToApi):
+    api = "IRuntimeConfig"
+
     def __init__(self, trt: FakeTensorRtRtx) -> None:
         self.trt = trt
         self.cache: RuntimeCache | None = None
@@ -65,6 +83,12 @@ class RuntimeConfig:
 
 
 class RtxRuntime(fake_runtime.Runtime):
+    engine_header_size = 64
+
+    def get_engine_validity(self, head: bytes) -> tuple[int, int]:
+        assert len(head) == self.engine_header_size
+        return (2 if self.trt.invalid else 0), self.trt.invalid
+
     def deserialize_cuda_engine(self, plan: Any) -> Any:
         engine = super().deserialize_cuda_engine(plan)
         if engine is not None:
@@ -86,6 +110,9 @@ class RtxEngine(fake_runtime.Engine):
 
 class RtxContext(fake_runtime.Context):
     config: RuntimeConfig | None
+
+    def is_stream_capturable(self, handle: int) -> bool:
+        return self.trt.capturable
 
     def execute_async_v3(self, handle: int) -> bool:
         self._compile()

@@ -10,12 +10,14 @@ import ctypes
 import enum
 import json
 import struct
+import weakref
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import onnx
 from fake_cuda import ALIGNMENT, FakeCuda
+from trt_api import HeldToApi
 
 SEVERITY = SimpleNamespace(ERROR=1, WARNING=2)
 MAGIC = b"ftrt"
@@ -63,18 +65,24 @@ def make_plan(version: str, network: bytes, profiles: list[dict[str, Any]]) -> b
     return struct.pack("<4sQI", MAGIC, 16 + len(head) + len(network), len(head)) + head + network
 
 
-class Runtime:
+class Runtime(HeldToApi):
     """trt.fail: "runtime", "deserialize", "context"; trt.says is logged with it."""
 
+    api = "Runtime"
+
     def __init__(self, trt: Any, logger: Any) -> None:
-        self._trt, self._logger = trt, logger
+        self.trt, self._logger = trt, logger
         self.engine_host_code_allowed = False
         if trt.fail == "runtime":
             trt.complain(logger)
             raise TypeError("pybind11::init(): factory function returned nullptr")
+        if trt.fail == "runtime, told only":
+            trt.complain(logger)
+            weakref.finalize(self, trt.freed.append, "runtime").atexit = False
 
     def deserialize_cuda_engine(self, plan: Any) -> Engine | None:
-        trt, logger = self._trt, self._logger
+        trt, logger = self.trt, self._logger
+        assert trt.fail != "runtime, told only", "the real one ends the process"
         trt.calls.append(("deserialize", len(plan)))
         plan = bytes(plan)
         if trt.fail == "deserialize":
@@ -102,7 +110,9 @@ class Runtime:
         return Engine(trt, logger, plan[16 + head_size :], head["profiles"])
 
 
-class Engine:
+class Engine(HeldToApi):
+    api = "ICudaEngine"
+
     def __init__(self, trt: Any, logger: Any, network: bytes, profiles: list[dict[str, Any]]) -> None:
         import onnxruntime
 
@@ -150,11 +160,7 @@ class Engine:
     def create_execution_context(self) -> Context | None:
         if self.trt.fail == "context":
             return self.trt.complain(self.logger)
-        context = Context(self)
-        # As in newer versions alone.
-        if not self.trt.__version__.startswith("10.3"):
-            context.is_stream_capturable = lambda stream: self.trt.capturable
-        return context
+        return Context(self)
 
 
 def _shape_of(value: Any) -> Dims:
@@ -163,7 +169,9 @@ def _shape_of(value: Any) -> Dims:
     )
 
 
-class Context:
+class Context(HeldToApi):
+    api = "IExecutionContext"
+
     def __init__(self, engine: Engine) -> None:
         self.engine, self.trt = engine, engine.trt
         self.profile = 0

@@ -1,19 +1,21 @@
 """A stand-in for the module `tensorrt`, which is only installable beside a GPU: the calls that a build makes; those of
 the runtime are in fake_runtime.
 
-The names and the differences between the versions are those of the real bindings 10.3.0 and 11.4.0. Each fake records
-what it was told, and fails where a test says so.
+The package sees no name but those of the real bindings of the version (trt_api.py). Each fake records what it was told,
+and fails where a test says so.
 """
 
 from __future__ import annotations
 
 import enum
+import weakref
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import fake_runtime
+from trt_api import HeldToApi, names_of
 
 from edgevision.spec import read_onnx_io
 
@@ -43,6 +45,7 @@ class FakeTensorRT(ModuleType):
         super().__init__(name)
         self.__spec__ = ModuleSpec(name, None, origin="fake")
         self.__version__ = version
+        self.listed_as = f"{'rtx ' if name == 'tensorrt_rtx' else ''}{version}"
         self.fail = ""
         self.says: list[str] = []
         self.parser_errors: list[SimpleNamespace] = []
@@ -57,6 +60,7 @@ class FakeTensorRT(ModuleType):
         self.capturable = True
         self.new_entries = b"<new>"
         self.calls: list[tuple[str, Any]] = []
+        self.freed: list[str] = []  # of what must not be
         old = version.startswith("10.")
         flags = {"EXPLICIT_BATCH": 0, "STRONGLY_TYPED": 1} if old else {"STRONGLY_TYPED": 0}
         self.NetworkDefinitionCreationFlag = enum.IntEnum("NetworkDefinitionCreationFlag", flags)
@@ -111,16 +115,22 @@ class IProgressMonitor:
     pass
 
 
-class Builder:
+class Builder(HeldToApi):
+    api = "Builder"
+
     def __init__(self, trt: FakeTensorRT, logger: Any) -> None:
         self.trt, self.logger = trt, logger
         if trt.fail == "builder":
             logger.log(ILogger.ERROR, GPU_ERROR)
             raise TypeError("pybind11::init(): factory function returned nullptr")
+        if trt.fail == "builder, told only":
+            logger.log(ILogger.ERROR, f"createInferBuilder: Error Code 6: API Usage Error ({GPU_ERROR})")
+            weakref.finalize(self, trt.freed.append, "builder").atexit = False
 
     def create_network(self, flags: int) -> Network:
+        assert self.trt.fail != "builder, told only", "the real one ends the process"
         self.trt.calls.append(("create_network", flags))
-        return Network()
+        return Network(self.trt)
 
     def create_builder_config(self) -> Config:
         return Config(self.trt)
@@ -151,7 +161,9 @@ class Builder:
         return self.trt.plan
 
 
-class OnnxParser:
+class OnnxParser(HeldToApi):
+    api = "OnnxParser"
+
     def __init__(self, trt: FakeTensorRT, network: Network, logger: Any) -> None:
         self.trt, self.network, self.logger = trt, network, logger
         self.num_errors = 0
@@ -173,10 +185,12 @@ class OnnxParser:
         return self.trt.parser_errors[index]
 
 
-class Tensor:
+class Tensor(HeldToApi):
+    api = "ITensor"
     is_shape_tensor = False
 
     def __init__(self, trt: FakeTensorRT, info: Any) -> None:
+        self.trt = trt
         self.name = info.name
         self.shape = tuple(-1 if side is None else side for side in info.shape)
         self.dtype = trt.DataType[DTYPES[info.dtype]]
@@ -185,12 +199,15 @@ class Tensor:
         return "batch" if self.shape[index] < 0 else None
 
 
-class Network:
-    def __init__(self) -> None:
+class Network(HeldToApi):
+    api = "INetworkDefinition"
+
+    def __init__(self, trt: FakeTensorRT) -> None:
+        self.trt = trt
         self.onnx = b""
         self.inputs: list[Tensor] = []
         self.outputs: list[Tensor] = []
-        self.layers = [SimpleNamespace(name="conv_1", metadata="[ONNX Layer: /stem/conv]")]
+        self.layers = [Layer(trt)]
 
     num_inputs = property(lambda self: len(self.inputs))
     num_outputs = property(lambda self: len(self.outputs))
@@ -202,11 +219,21 @@ class Network:
     def get_output(self, index: int) -> Tensor:
         return self.outputs[index]
 
-    def get_layer(self, index: int) -> SimpleNamespace:
+    def get_layer(self, index: int) -> Layer:
         return self.layers[index]
 
 
-class Profile:
+class Layer(HeldToApi):
+    api = "ILayer"
+    name, metadata = "conv_1", "[ONNX Layer: /stem/conv]"
+
+    def __init__(self, trt: FakeTensorRT) -> None:
+        self.trt = trt
+
+
+class Profile(HeldToApi):
+    api = "IOptimizationProfile"
+
     def __init__(self, trt: FakeTensorRT) -> None:
         self.trt = trt
         self.shapes: dict[str, Any] = {}
@@ -216,7 +243,9 @@ class Profile:
         self.trt.calls.append(("set_shape", (name, low, best, high)))
 
 
-class Cache:
+class Cache(HeldToApi):
+    api = "ITimingCache"
+
     def __init__(self, trt: FakeTensorRT, data: bytes) -> None:
         self.trt = trt
         self.data = data or CACHE_HEADER + trt.__version__.encode()
@@ -237,10 +266,10 @@ class Cache:
         return other.fits
 
 
-class Config:
+class Config(HeldToApi):
     """Takes the attributes that the real one has, and no other."""
 
-    __slots__ = ("__dict__", "cache", "profile", "trt")
+    api = "IBuilderConfig"
     ATTRIBUTES = frozenset({"builder_optimization_level", "hardware_compatibility_level", "progress_monitor"})
 
     def __init__(self, trt: FakeTensorRT) -> None:
@@ -249,7 +278,7 @@ class Config:
         object.__setattr__(self, "profile", {})
 
     def __setattr__(self, name: str, value: Any) -> None:
-        assert name in self.ATTRIBUTES, name
+        assert name in self.ATTRIBUTES & names_of(self.trt.listed_as, self.api), name
         self.trt.calls.append((name, value))
         object.__setattr__(self, name, value)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import sys
@@ -218,6 +219,9 @@ def test_a_parser_without_errors_lets_the_logger_speak(trt: FakeTensorRT, path: 
 
 FAILURES = {
     "no GPU": ("builder", [], rf"gives no builder: {GPU_ERROR}; it builds only on a machine with an NVIDIA GPU"),
+    "no GPU, told only": (
+        "builder, told only", [], rf"gives no builder: .*{GPU_ERROR}.*; it builds only on a machine with an NVIDIA GPU"
+    ),
     "a profile refused": ("profile", [], r"cannot have the shapes images=1x3x16x16:1x3x16x16:8x3x16x16; give others"),
     "a layer": (
         "build",
@@ -237,6 +241,8 @@ def test_a_failure_of_any_call_is_told_and_leaves_nothing(
     with pytest.raises((BackendError, InputError), match=message):
         build_engine(path)
     assert os.listdir(path.parent) == [path.name]
+    gc.collect()
+    assert not trt.freed
 
 
 @pytest.mark.parametrize("plan", [b"PK\x03\x04" + bytes(99), b""], ids=["another file", "nothing"])
