@@ -251,21 +251,24 @@ class TensorRtSession:
                 raise engine.failure("take", mark, f"input {name!r} at shape {memory.array.shape}")
             if not context.set_tensor_address(name, memory.address):
                 raise engine.failure("bind", mark, f"input {name!r}")
-        try:
-            missing = context.infer_shapes()
-        except RuntimeError as error:
-            raise engine.failure("infer the shapes of", mark, str(error)) from error
-        if missing:
-            raise engine.failure("infer the shapes of", mark, f"it lacks {', '.join(missing)}")
-        results = {info.name: self._settle_output(engine, info, mark) for info in engine.outputs}
+        # Not infer_shapes(): where it fails, the bindings of 10.3, JetPack 6's, touch Python without its lock and end the
+        # process.
+        shapes = {info.name: _shape_of(context, info.name) for info in engine.outputs}
+        unknown = [name for name, shape in shapes.items() if any(side < 0 for side in shape)]
+        if unknown and engine.log.errors_since(mark):  # data decide a shape without a word
+            raise engine.failure("infer the shapes of", mark, f"of {', '.join(unknown)}")
+        results = {
+            info.name: self._settle_output(engine, info, shapes[info.name], mark) for info in engine.outputs
+        }
         self._results = MappingProxyType(results)
         self._graph, self._ran = None, False
         self._settled = True
 
-    def _settle_output(self, engine: Engine, info: TensorInfo, mark: int) -> NDArray[Any]:
+    def _settle_output(
+        self, engine: Engine, info: TensorInfo, shape: tuple[int, ...], mark: int
+    ) -> NDArray[Any]:
         """The array that the output will be found in; an empty one where data decide its shape."""
         context, name = self._context, info.name
-        shape = tuple(int(side) for side in context.get_tensor_shape(name))
         if any(side < 0 for side in shape):
             if name not in self._allocators:
                 allocator = OutputAllocator(self._memory, info)
@@ -294,10 +297,11 @@ class TensorRtSession:
             return
         mark = engine.log.mark()
         with engine.cuda_errors("run"):
-            done = self._context.set_optimization_profile_async(fitting[0], self._stream.handle)
+            try:
+                self._context.set_optimization_profile_async(fitting[0], self._stream.handle)
+            except RuntimeError as error:  # instead of False, which other calls answer
+                raise engine.failure("change the profile of", mark, f"to {fitting[0]}") from error
             self._stream.synchronize()
-        if not done:
-            raise engine.failure("change the profile of", mark, f"to {fitting[0]}")
         self._profile = fitting[0]
 
     # Running
@@ -343,6 +347,16 @@ class TensorRtSession:
         """CUDA's current device is each thread's own."""
         if engine.cuda.current_device() != engine.device:
             engine.cuda.set_device(engine.device)
+
+
+def _shape_of(context: Any, name: str) -> tuple[int, ...]:
+    """The output's shape, -1 where data decide; (-1,) where there is none."""
+    dims = context.get_tensor_shape(name)
+    try:
+        len(dims)
+    except ValueError:  # its rank is -1
+        return (-1,)
+    return tuple(int(side) for side in dims)
 
 
 def _explain_no_capture(context: Any, stream: Any) -> str:

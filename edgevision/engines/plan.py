@@ -136,13 +136,21 @@ def _configure(request: PlanRequest, builder: Any, config: Any, ranges: dict[str
     if options.hardware_compatible is not None:
         config.hardware_compatibility_level = _hardware_level(trt, options.hardware_compatible)
     if ranges:
-        profile = builder.create_optimization_profile()
+        _add_profile(builder, config, ranges)
+    return None if request.cache is None else read_cache(request.cache, config)
+
+
+def _add_profile(builder: Any, config: Any, ranges: dict[str, ShapeRange]) -> None:
+    profile = builder.create_optimization_profile()
+    try:
         for name, one in ranges.items():
             profile.set_shape(name, one.low, one.best, one.high)
-        if config.add_optimization_profile(profile) < 0:
-            shapes = ", ".join(f"{name}={one}" for name, one in ranges.items())
-            raise InputError(f"the network cannot have the shapes {shapes}; give others with --profile")
-    return None if request.cache is None else read_cache(request.cache, config)
+        added = config.add_optimization_profile(profile)
+    except RuntimeError:  # of shapes that do not fit each other
+        added = -1
+    if added < 0:
+        shapes = ", ".join(f"{name}={one}" for name, one in ranges.items())
+        raise InputError(f"the network cannot have the shapes {shapes}; give others with --profile")
 
 
 def _hardware_level(trt: ModuleType, name: str) -> Any:

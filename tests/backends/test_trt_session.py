@@ -416,6 +416,9 @@ def test_an_output_in_the_processors_memory_is_read_there(machine: Machine) -> N
     [
         pytest.param("execute", "could not run .*m.engine: .*the GPU's memory is full", id="execute"),
         pytest.param("infer", r"could not infer the shapes of .*reshape changes volume", id="infer"),
+        pytest.param(
+            "infer, no rank", r"could not infer the shapes of .*reshape changes volume", id="infer, no rank"
+        ),
         pytest.param("set_input_shape", r"could not take .*invalid tensor name: x", id="shape"),
         pytest.param("address x", r"could not bind .*invalid tensor name: x", id="input's address"),
         pytest.param("address y", r"could not bind .*invalid tensor name: y", id="output's address"),

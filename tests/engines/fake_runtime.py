@@ -54,6 +54,13 @@ class Dims(tuple):
         raise AssertionError("Dims are to be made a tuple first")
 
 
+class NoDims(Dims):
+    """Of rank -1, as the real ones are where there is no shape."""
+
+    def __len__(self) -> int:
+        return -1
+
+
 class IOutputAllocator:
     def __init__(self) -> None:
         self.ready = True
@@ -190,7 +197,8 @@ class Context(HeldToApi):
     def set_optimization_profile_async(self, profile: int, stream: int) -> bool:
         self.trt.calls.append(("profile", profile))
         if self.trt.fail == "profile_async" or not 0 <= profile < len(self.engine.profiles):
-            return self._error(f"setOptimizationProfileAsync: Error Code 3: profile {profile} refused")
+            self._error(f"setOptimizationProfileAsync: Error Code 3: profile {profile} refused")
+            raise RuntimeError("Error in set optimization profile async.")
         self.profile = profile
         self.shapes = {name: s for name, s in self.shapes.items() if name not in self.engine.profiles[0]}
         self.fresh = True
@@ -239,18 +247,17 @@ class Context(HeldToApi):
         self.allocators[name] = allocator
         return True
 
-    def infer_shapes(self) -> list[str]:
-        if self.trt.fail == "infer":
-            raise RuntimeError(
-                "IExecutionContext::inferShapes: Error Code 7: Internal Error (reshape changes volume)"
-            )
-        return [name for name in self.engine.inputs if name not in self.shapes]
-
     def get_tensor_shape(self, name: str) -> Dims:
         if name in self.engine.inputs:
             return Dims(self.shapes.get(name, self.engine.get_tensor_shape(name)))
         if any(one not in self.shapes for one in self.engine.inputs):
             return self.engine.get_tensor_shape(name)
+        if self.trt.fail == "infer":
+            self._error("inferShapes: Error Code 7: Internal Error (reshape changes volume)")
+            return Dims([-1])
+        if self.trt.fail == "infer, no rank":
+            self._error("inferShapes: Error Code 7: Internal Error (reshape changes volume)")
+            return NoDims()
         model = onnx.ModelProto()
         model.CopyFrom(self.engine.model)
         for value in model.graph.input:

@@ -239,6 +239,8 @@ class Profile(HeldToApi):
         self.shapes: dict[str, Any] = {}
 
     def set_shape(self, name: str, low: Any, best: Any, high: Any) -> None:
+        if self.trt.fail == "shape":
+            raise RuntimeError("Shape provided for max is inconsistent with other shapes.")
         self.shapes[name] = (low, best, high)
         self.trt.calls.append(("set_shape", (name, low, best, high)))
 

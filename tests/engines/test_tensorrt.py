@@ -222,6 +222,7 @@ FAILURES = {
     "no GPU, told only": (
         "builder, told only", [], rf"gives no builder: .*{GPU_ERROR}.*; it builds only on a machine with an NVIDIA GPU"
     ),
+    "shapes that do not fit": ("shape", [], r"cannot have the shapes images=1x3x16x16:1x3x16x16:8x3x16x16; give others"),
     "a profile refused": ("profile", [], r"cannot have the shapes images=1x3x16x16:1x3x16x16:8x3x16x16; give others"),
     "a layer": (
         "build",
