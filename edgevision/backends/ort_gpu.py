@@ -143,6 +143,7 @@ class OnnxRuntimeGpuSession(OnnxRuntimeSession):
 
     def input_address(self, name: str) -> int:
         """See `DeviceSession.input_address`."""
+        require_open(self._network)
         return self._memory.address("input", name)
 
     def output_address(self, name: str) -> int:
@@ -204,6 +205,7 @@ class OnnxRuntimeGpuSession(OnnxRuntimeSession):
         """See `Session.close`."""
         self._graph = None
         super().close()
+        self._memory.close()
 
     def _put(self) -> None:
         self.upload()

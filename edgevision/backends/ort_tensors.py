@@ -110,6 +110,11 @@ class CudaTensors:
             if name not in self.on_processor:
                 self._memory.download(self._tensors["output"][name])
 
+    def close(self) -> None:
+        """Gives back the memory, but for arrays that were handed out."""
+        self._made = {}
+        self._tensors = {"input": {}, "output": {}}
+
     def use_device(self) -> None:
         """Makes the device this thread's."""
         if self.cuda.current_device() != self._device:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import threading
 import warnings
 from collections.abc import Callable
@@ -57,26 +59,30 @@ class Recorder:
             self._give_up(reason)
         return graph
 
-    def release(self) -> None:
-        """Lets go of what `explain` holds, of which a closed session keeps no memory."""
-        self._explain = None
-
     def _try(self, put: Callable[[], None]) -> tuple[RecordedGraph | None, str]:
         """The graph, or None and why there is none."""
         reason = ""
         self.recording = True
+        collecting = gc.isenabled()
+        gc.disable()  # sessions that nobody holds would free their memory, which ends a recording of this thread
         try:
             self._stream.begin_capture()
             try:
                 put()
             except (BackendError, RuntimeError) as error:
                 reason = str(error)
-            graph = self._stream.end_capture()  # in any case: it ends the recording
+            except BaseException:  # an interruption, say: the stream is of no use while it records
+                with contextlib.suppress(RuntimeError):
+                    self._stream.end_capture()
+                raise
+            graph = self._stream.end_capture()
             if not reason and not self._trust_host and graph.host_work:
                 reason = f"{graph.host_work} of its steps are the processor's"
         except RuntimeError as error:
             return None, reason or str(error)
         finally:
+            if collecting:
+                gc.enable()
             self.recording = False
         return (None, reason) if reason else (graph, "")
 

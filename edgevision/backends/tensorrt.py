@@ -7,6 +7,7 @@ here: an engine that does not fit is refused when it is opened, so that no frame
 from __future__ import annotations
 
 import contextlib
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from os import PathLike
@@ -65,7 +66,7 @@ class TensorRtSession:
             self._stream,
             wanted=engine.options.cuda_graph,
             strict=engine.options.strict,
-            explain=partial(_explain_no_capture, self._context, self._stream),
+            explain=partial(_explain_no_capture, weakref.ref(self)),
         )
         self._input_memory: dict[str, TensorMemory] = {}
         self._output_memory: dict[str, TensorMemory] = {}
@@ -122,7 +123,6 @@ class TensorRtSession:
         if self._engine is not None:
             self._engine.keep_kernels()
         # The context before its configuration and the engine, and the addresses that it was told after it.
-        self._recorder.release()
         self._graph = self._context = None
         self._config = self._engine = None
         self._buffers.arrays.clear()
@@ -359,6 +359,13 @@ def _shape_of(context: Any, name: str) -> tuple[int, ...]:
     return tuple(int(side) for side in dims)
 
 
-def _explain_no_capture(context: Any, stream: Any) -> str:
+def _explain_no_capture(session: Callable[[], TensorRtSession | None]) -> str:
+    """session: a weak reference: a recorder must not keep a context longer than its configuration and the engine."""
+    held = session()
+    context = None if held is None else held._context
     capturable = getattr(context, "is_stream_capturable", None)
-    return "" if capturable is None or capturable(stream.handle) else "the engine cannot be recorded"
+    return (
+        ""
+        if held is None or capturable is None or capturable(held._stream.handle)
+        else "the engine cannot be recorded"
+    )

@@ -20,7 +20,8 @@ class TrtLog:
     """The last errors and warnings, in order; written by TensorRT's threads."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Reentrant: what the collector frees while it is held may log, too.
+        self._lock = threading.RLock()
         self._errors: deque[tuple[int, str]] = deque(maxlen=_KEPT)
         self._warnings: deque[str] = deque(maxlen=_KEPT)
         self._count = 0
@@ -48,7 +49,8 @@ class TrtLog:
     def errors_since(self, mark: int) -> tuple[str, ...]:
         """The errors after that mark; of all threads, as TensorRT has one logger."""
         with self._lock:
-            return tuple(message for number, message in self._errors if number > mark)
+            held = list(self._errors)  # at once: what is collected on the way may log
+        return tuple(message for number, message in held if number > mark)
 
     def failed_since(self, mark: int, call: str) -> bool:
         """Whether a call of TensorRT's is named by an error after that mark."""
@@ -62,7 +64,8 @@ class TrtLog:
     def warnings(self) -> tuple[str, ...]:
         """Each once."""
         with self._lock:
-            return tuple(dict.fromkeys(self._warnings))
+            held = list(self._warnings)
+        return tuple(dict.fromkeys(held))
 
 
 def logger_for(trt: ModuleType) -> tuple[Any, TrtLog]:

@@ -145,12 +145,12 @@ def _tensorrt(machine: Machine) -> list[Check]:
     rows = []
     system = machine.system_tensorrt
     jetson = bool(machine.l4t)
-    if jetson and (pip := next((name for name in _TENSORRTS if machine.package_version(name)), "")):
+    if jetson and (pip := next((name for name in _TENSORRTS if machine.pip_version(name)), "")):
         rows.append(
             Check(
                 "TensorRT from pip",
                 "problem",
-                f"{pip} {machine.package_version(pip)} does not run on Jetsons; JetPack's own does",
+                f"{pip} {machine.pip_version(pip)} does not run on Jetsons; JetPack's own does",
                 f"{sys.executable} -m pip uninstall -y {' '.join(_TENSORRTS)}",
             )
         )
@@ -190,8 +190,15 @@ def _extension(machine: Machine) -> list[Check]:
         return []
     detail = "edgevision._cuda is not built: engines cannot be run"
     mend = _BUILD_EXTENSION.format(python=sys.executable)
-    if not machine.toolkit:
-        mend = f"sudo apt-get install cuda-toolkit && {mend}"
+    if not machine.toolkit and machine.l4t:
+        mend = f"sudo apt-get install nvidia-jetpack && {mend}"
+    elif not machine.toolkit:
+        # Not a newer one than the driver serves: what it builds would not start.
+        name = "-".join(["cuda-toolkit", *machine.driver_cuda.split(".")]).rstrip("-")
+        detail += (
+            "; the toolkit comes from NVIDIA's package source, developer.nvidia.com/cuda-downloads adds it"
+        )
+        mend = f"sudo apt-get install {name} && {mend}"
     return [Check("CUDA extension", "problem", detail, mend)]
 
 

@@ -76,6 +76,16 @@ def _version(package: str) -> str:
         return ""
 
 
+def _pip_version(package: str) -> str:
+    """As `_version`, "" also of one that the system's package manager brought: JetPack's TensorRT has metadata, too."""
+    try:
+        found = metadata.distribution(package)
+    except metadata.PackageNotFoundError:
+        return ""
+    place = Path(str(found.locate_file(""))).as_posix()
+    return "" if re.search(r"/usr/lib/python3[^/]*/dist-packages$", place) else found.version
+
+
 def _can_import(module: str) -> bool:
     found = find_spec(module)
     return found is not None and found.origin is not None
@@ -86,7 +96,8 @@ class Machine:
     """The machine that this runs on; every source can be replaced for a test.
 
     root: of the file system. run: a program's output. gpu, why_no_gpu, driver_cuda: the driver's own words.
-    package_version: of an installed Python package, "" without it. can_import: whether a module is there.
+    package_version: of an installed Python package, "" without it. pip_version: of one that pip installed. can_import:
+    whether a module is there.
     """
 
     root: Path = Path("/")
@@ -95,6 +106,7 @@ class Machine:
     why_no_gpu: str = field(default_factory=explain_no_gpu)
     driver_cuda: str = field(default_factory=driver_cuda_version)
     package_version: Callable[[str], str] = _version
+    pip_version: Callable[[str], str] = _pip_version
     can_import: Callable[[str], bool] = _can_import
     arch: str = field(default_factory=platform.machine)
     in_environment: bool = sys.prefix != sys.base_prefix

@@ -86,8 +86,17 @@ class Pending:
         try:
             self._results = slot.results()
         except BaseException as error:
-            self._error = error
+            self._error = _without_frames(error)
         self.timings = slot.timings
+
+
+def _without_frames(error: BaseException) -> BaseException:
+    """The error, which may be kept: its frames hold the slot with all its memory, and what keeps the error."""
+    one: BaseException | None = error
+    while one is not None:
+        one.__traceback__ = None
+        one = one.__cause__ or one.__context__
+    return error
 
 
 class FrameGraph:

@@ -135,16 +135,13 @@ class FrameMemory:
         self.nbytes = 0
         """How much fits."""
 
-    def fit(self, nbytes: int) -> bool:
-        """Makes sure that so many bytes fit; True where the memory is another one now."""
-        if nbytes <= self.nbytes:
-            return False
+    def make(self, nbytes: int) -> None:
+        """Other memory, of so many bytes."""
         self._host = self._device = self._view = None  # before there is more
         self.nbytes = 0
         self._host = self._cuda.HostBuffer(nbytes, self._mapped)
         self._device = self._host if self._mapped else self._cuda.DeviceBuffer(nbytes)
         self.nbytes = nbytes
-        return True
 
     @property
     def address(self) -> int:

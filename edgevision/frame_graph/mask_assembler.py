@@ -93,13 +93,14 @@ class MaskAssembler:
         return MaskCrops(self._masks.windows[index, :count].copy(), offsets, data)
 
     def _make(self, limit_hw: tuple[int, int], capacity: int) -> None:
-        self._masks = None  # before there is more
+        # Before there is more; where there is none, nothing that was made for these masks holds.
+        self._masks, self._limit_hw = None, (0, 0)
+        self.version += 1
         self._masks = self._session.cuda.InstanceMasks(
             batch=self._batch, prototypes=self._count, map_hw=self._map_hw, half=self._half,
             max_detections=self._max_detections, max_hw=limit_hw, capacity=capacity,
         )  # fmt: skip
         self._limit_hw, self._capacity = limit_hw, capacity
-        self.version += 1
         self._place()
 
     def _place(self) -> None:

@@ -131,9 +131,9 @@ class Slot:
 
     def wait(self) -> None:
         """Returns when what was submitted is done."""
+        self.session.use_device()
         if self._waited:
             return
-        self.session.use_device()
         with self.session.errors("run"):
             self._done.synchronize()  # and not for what was put on the same stream since
         self._waited = True
@@ -188,7 +188,8 @@ class Slot:
         self._use_shape(shape)
         self._finisher = self._finisher_for(options)
         uploads = self._place(images, frames)
-        self._key = (uploads, options, self._finisher.place(self.placements), self._finisher.version)
+        place = self._finisher.place(self.placements)
+        self._key = (uploads, len(images), options, place, self._finisher.version)
         if uploads is not None:
             self._kind = kind
 
@@ -287,9 +288,10 @@ class Slot:
         while len(self._memories) <= index:
             self._memories.append(FrameMemory(self.session.cuda, mapped=self.session.mapped))
         memory = self._memories[index]
-        if memory.fit(nbytes):
-            self._graphs.clear()
+        if nbytes > memory.nbytes:
+            self._graphs.clear()  # before what they copy to goes, also where there is no more
             self._kind = None
+            memory.make(nbytes)
         return memory
 
     def _launch(self, key: Any) -> None:

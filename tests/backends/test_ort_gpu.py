@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import warnings
 from collections.abc import Iterator
@@ -198,6 +199,18 @@ def test_an_input_that_the_processor_reads_may_not(machine: Machine) -> None:
     memory = machine.cuda.DeviceBuffer(48)
     assert not session.lend_input("a", (4, 3), memory.pointer, memory)
     assert (session.run({"a": np.ones((4, 3), np.float32), "b": np.ones((4, 3), np.float32)})["s"] == 2).all()
+
+
+def test_a_closed_session_keeps_no_memory(machine: Machine) -> None:
+    session = machine.open(tiny.doubling(["n", 3]))
+    for _ in range(3):
+        assert (session.run({"x": ONES})["y"] == 2).all()
+    session.close()
+    gc.collect()
+    assert not machine.cuda.regions
+    assert not machine.cuda.pinned
+    with pytest.raises(BackendError, match="closed"):
+        session.input_address("x")
 
 
 def test_copies_and_network_are_one_launch(machine: Machine) -> None:

@@ -6,6 +6,7 @@ import gc
 import json
 import struct
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from edgevision.backends import open_session
 from edgevision.backends.gpu import Gpu
 from edgevision.backends.options import TensorRtOptions
 from edgevision.backends.tensorrt import open_tensorrt
+from edgevision.backends.trt_log import TrtLog
 from edgevision.errors import (
     BackendError,
     EngineMismatchError,
@@ -290,6 +292,26 @@ def test_tensors_that_cannot_be_given_are_refused(change, words: str, machine: M
     change(machine.trt)
     with pytest.raises(BackendError, match=words):
         open_tensorrt(machine.engine(tiny.relu()))
+
+
+def test_what_is_freed_while_the_log_is_read_may_log() -> None:
+    log = TrtLog()
+
+    class Dying:
+        def __del__(self) -> None:
+            log.add("Cuda Runtime (an illegal memory access was encountered)", error=True)
+
+    def read() -> None:
+        for _ in range(2000):
+            dying = Dying()
+            dying.itself = dying
+            del dying
+            log.errors_since(0)
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    reader.join(30)
+    assert not reader.is_alive()
 
 
 # The real runtime of TensorRT-RTX, on a machine without a GPU

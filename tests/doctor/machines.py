@@ -110,6 +110,7 @@ def make_machine(root: Path, files: dict[str, str], **changes: Any) -> Machine:
         root=root,
         run=run,
         package_version=lambda name: packages.get(name, ""),
+        pip_version=lambda name: packages.get(name, ""),
         can_import=lambda name: name in modules,
         **(facts | changes),
     )

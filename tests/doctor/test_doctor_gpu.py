@@ -172,18 +172,44 @@ def test_a_jetson_whose_driver_is_missing(tmp_path: Path) -> None:
     ("toolkit", "mend"),
     [
         (True, f"EDGEVISION_CUDA=ON {PIP} install --force-reinstall"),
-        (False, f"sudo apt-get install cuda-toolkit && EDGEVISION_CUDA=ON {PIP} install --force-reinstall"),
+        (
+            False,
+            f"sudo apt-get install cuda-toolkit-12-2 && EDGEVISION_CUDA=ON {PIP} install --force-reinstall",
+        ),
     ],
 )
 def test_a_gpu_without_the_extension(toolkit: bool, mend: str, tmp_path: Path) -> None:
     files = {name: text for name, text in DESKTOP.items() if toolkit or "cuda" not in name}
     rows = findings(tmp_path, files, **(OK_DESKTOP | {"modules": ()}))
-    assert rows["CUDA extension"].detail == "edgevision._cuda is not built: engines cannot be run"
+    assert rows["CUDA extension"].detail.startswith("edgevision._cuda is not built: engines cannot be run")
+    assert ("NVIDIA's package source" in rows["CUDA extension"].detail) != toolkit
     assert problems(rows)["CUDA extension"].startswith(mend)
     assert rows["CUDA toolkit"].status == ("ok" if toolkit else "missing")
 
 
+def test_a_jetson_without_the_toolkit(tmp_path: Path) -> None:
+    files = {name: text for name, text in JETSON_ORIN_NANO.items() if "usr/local/cuda" not in name}
+    rows = findings(tmp_path, files, **(OK_JETSON | {"modules": ("tensorrt",)}))
+    assert problems(rows)["CUDA extension"].startswith("sudo apt-get install nvidia-jetpack && ")
+
+
 # Reading
+
+
+@pytest.mark.parametrize(
+    ("place", "version"),
+    [("usr/lib/python3.10/dist-packages", ""), ("home/me/.venv/lib/python3.10/site-packages", "10.3.0")],
+)
+def test_what_jetpack_brought_is_not_of_pip(
+    place: str, version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / place / "tensorrt-10.3.0.dist-info"
+    folder.mkdir(parents=True)
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: tensorrt\nVersion: 10.3.0\n")
+    monkeypatch.syspath_prepend(str(tmp_path / place))
+    machine = Machine(root=tmp_path)
+    assert machine.package_version("tensorrt") == "10.3.0"
+    assert machine.pip_version("tensorrt") == version
 
 
 @pytest.mark.parametrize(

@@ -625,6 +625,136 @@ def test_an_engine_that_fails_is_said_and_the_next_frame_goes_on(machine: Machin
     assert_same(model(frame), reference(frame))
 
 
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, MemoryError])
+def test_an_interruption_while_a_frame_is_recorded_ends_the_recording(
+    machine: Machine, open_model: Open, monkeypatch: pytest.MonkeyPatch, kind: type[BaseException]
+) -> None:
+    model, reference = open_model(*family("yolo")), open_model(*family("yolo"), slots=0)
+    frame = frames(1)[0]
+    model(frame)
+    real = model.session._execute
+
+    def interrupt(engine: Any) -> None:
+        real(engine)
+        raise kind
+
+    monkeypatch.setattr(model.session, "_execute", interrupt)
+    with pytest.raises(kind):
+        model(frame)
+    monkeypatch.undo()
+    assert not model.session.stream.capturing
+    for _ in range(3):
+        assert_same(model(frame), reference(frame))
+    assert model.device == "cuda:0"
+
+
+def test_nothing_is_collected_while_a_frame_is_recorded(
+    open_model: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = open_model(*family("yolo"))
+    frame = frames(1)[0]
+    model(frame)
+    real, seen = model.session._execute, []
+
+    def watch(engine: Any) -> None:
+        seen.append((model.session.stream.capturing, gc.isenabled()))
+        real(engine)
+
+    monkeypatch.setattr(model.session, "_execute", watch)
+    model(frame)
+    assert seen == [(True, False)]
+    assert gc.isenabled()
+
+
+def test_a_frame_that_failed_keeps_no_memory(machine: Machine, open_model: Open) -> None:
+    model = open_model(*family("yolo"))
+    ahead = model.submit(frames(1)[0])
+    machine.cuda.fail = "synchronize"
+    with pytest.raises(BackendError):
+        ahead.result()
+    machine.cuda.fail = ""
+    slot = weakref.ref(model._graph._slots[0])
+    gc.disable()
+    try:
+        model.close()
+        assert slot() is None
+    finally:
+        gc.enable()
+    with pytest.raises(BackendError):
+        ahead.result()
+
+
+BIG = np.random.default_rng(1).integers(0, 256, (200, 300, 3), np.uint8)
+
+
+def test_masks_go_on_after_a_frame_for_which_there_was_no_memory(machine: Machine, open_model: Open) -> None:
+    model, reference = open_model(*family("yolo, masks")), open_model(*family("yolo, masks"), slots=0)
+    frame = frames(1)[0]
+    for _ in range(3):
+        model(frame)
+    machine.cuda.fail = "kernels"
+    with pytest.raises(BackendError):
+        model(BIG)
+    machine.cuda.fail = ""
+    for image in (frame, frame, BIG, frame):
+        assert_same(model(image), reference(image))
+
+
+def test_masks_go_on_after_growth_for_which_there_was_no_memory(machine: Machine, open_model: Open) -> None:
+    bounds = {0: (30, 34), 1: (30, 34), 2: (50, 60), 3: (50, 60)} | {8 + i: (-1, 1) for i in range(5)}
+    low, high = rows(13, bounds, 0, 50)
+    network = head([(13, 50), (5, 16, 16)], [low, -1], [high, 1])
+    made = spec("instances", "yolo", masks=5)
+    model, reference = open_model(made, network), open_model(made, network, slots=0)
+    frame = frames(1)[0]
+    ahead = model.submit(frame, iou=1.0)
+    ahead.wait()
+    machine.cuda.fail = "kernels"
+    with pytest.raises(BackendError):
+        ahead.result()
+    machine.cuda.fail = ""
+    for _ in range(3):
+        assert_same(model(frame, iou=1.0), reference(frame, iou=1.0))
+
+
+def test_a_buffer_for_which_there_is_no_memory_leaves_no_graph_behind(
+    machine: Machine, open_model: Open
+) -> None:
+    model, reference = open_model(*family("yolo")), open_model(*family("yolo"), slots=0)
+    frame = frames(1)[0]
+    for _ in range(3):
+        model(frame)
+    machine.cuda.fail = "pinned"
+    with pytest.raises(BackendError):
+        model.frame_buffer((4000, 4000, 3))
+    machine.cuda.fail = ""
+    for _ in range(3):
+        assert_same(model(frame), reference(frame))
+
+
+def test_batches_that_the_processor_prepares_are_recorded_by_their_number(open_model: Open) -> None:
+    made, network = family("yolo", batch=4)
+    made = replace(made, inputs=(replace(made.inputs[0], filter="bilinear_antialias", resize="stretch"),))
+    model, reference = open_model(made, network), open_model(made, network, slots=0)
+    images = list(np.random.default_rng(0).integers(0, 256, (4, 5000, 70, 3), np.uint8))
+    with warnings.catch_warnings(action="ignore"):
+        for count in (2, 2, 2, 4, 1, 4):
+            for got, expected in zip(model(images[:count]), reference(images[:count]), strict=True):
+                assert_same(got, expected)
+
+
+def test_results_are_read_on_their_own_gpu(machine: Machine, open_model: Open) -> None:
+    model = open_model(*family("yolo"))
+    machine.cuda.devices = 2
+    for read in ("on_device", "result"):
+        ahead = model.submit(frames(1)[0])
+        ahead.wait()
+        machine.cuda.set_device(1)  # as a model on the other one does
+        getattr(ahead, read)()
+        assert machine.cuda.current == 0
+        ahead.result()
+
+
 # The same on the processor
 
 
