@@ -144,6 +144,11 @@ def read_dlpack(capsule: object) -> tuple[int, tuple[int, ...], tuple[int, ...],
     Pointer, shape and strides in bytes of the uint8 array that a DLPack capsule lends, on this thread's device, and what keeps it.
     """
 
+def memory_device(pointer: int) -> int:
+    """
+    The device that has memory, or, of pinned memory of the processor's, the current one; -1 of memory that CUDA does not know.
+    """
+
 def copy_async(destination: int, source: int, nbytes: int, stream: Stream) -> None:
     """
     Copy between any two kinds of memory; in the stream's order where the processor's side is pinned.

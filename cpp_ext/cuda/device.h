@@ -57,7 +57,7 @@ DeviceInfo device_info(int device);
 int current_device();
 void set_device(int device);
 
-/// Aligned to 256. Not while a stream of this thread is captured.
+/// Aligned to 256. Not while a stream of this thread is captured; release may be called then.
 void* allocate(std::size_t size);
 void release(void* memory) noexcept;
 
@@ -65,6 +65,10 @@ void release(void* memory) noexcept;
 void* allocate_host(std::size_t size, bool mapped, bool write_combined);
 void release_host(void* memory) noexcept;
 void* device_pointer(void* host);
+
+/// The device that has this memory, or, of pinned memory of the processor's, that can use it: the current
+/// one. -1 of memory that CUDA does not know.
+int device_of(const void* memory);
 
 Stream create_stream(bool high_priority);
 void destroy_stream(Stream stream) noexcept;

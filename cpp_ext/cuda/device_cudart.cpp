@@ -106,7 +106,28 @@ void* allocate(std::size_t size) {
     return memory;
 }
 
+namespace {
+
+/// Lets this thread free memory while it captures a stream: what is freed is no part of that.
+class Relaxed {
+  public:
+    Relaxed() noexcept { exchange(); }
+    Relaxed(const Relaxed&) = delete;
+    Relaxed& operator=(const Relaxed&) = delete;
+    ~Relaxed() { exchange(); }
+
+  private:
+    void exchange() noexcept {
+        if (cudaThreadExchangeStreamCaptureMode(&mode_) != cudaSuccess) cudaGetLastError();
+    }
+
+    cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;
+};
+
+}  // namespace
+
 void release(void* memory) noexcept {
+    const Relaxed relaxed;
     if (cudaFree(memory) != cudaSuccess) cudaGetLastError();
 }
 
@@ -119,6 +140,7 @@ void* allocate_host(std::size_t size, bool mapped, bool write_combined) {
 }
 
 void release_host(void* memory) noexcept {
+    const Relaxed relaxed;
     if (cudaFreeHost(memory) != cudaSuccess) cudaGetLastError();
 }
 
@@ -126,6 +148,20 @@ void* device_pointer(void* host) {
     void* pointer = nullptr;
     check(cudaHostGetDevicePointer(&pointer, host, 0), "cudaHostGetDevicePointer");
     return pointer;
+}
+
+int device_of(const void* memory) {
+    cudaPointerAttributes attributes{};
+    check(cudaPointerGetAttributes(&attributes, memory), "cudaPointerGetAttributes");
+    switch (attributes.type) {
+        case cudaMemoryTypeDevice:
+        case cudaMemoryTypeManaged:
+            return attributes.device;
+        case cudaMemoryTypeHost:
+            return current_device();
+        default:
+            return -1;
+    }
 }
 
 Stream create_stream(bool high_priority) {

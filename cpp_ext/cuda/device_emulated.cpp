@@ -126,6 +126,10 @@ void* device_pointer(void* host) {
     return host;
 }
 
+int device_of(const void* /*memory*/) {
+    return 0;
+}
+
 Stream create_stream(bool /*high_priority*/) {
     return new EmulatedStream;
 }

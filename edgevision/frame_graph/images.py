@@ -81,12 +81,17 @@ def _read_interface(cuda: Cuda, image: Any, stream: Any, name: str) -> _Place:
     strides = interface.get("strides")
     if strides is None:
         strides = _contiguous(shape)
+    pointer = interface["data"][0]
+    device, current = cuda.memory_device(pointer), cuda.current_device()
+    if device != current:
+        where = "in memory that CUDA does not know" if device < 0 else f"on GPU {device}"
+        raise InputError(f"{name} lies {where}, and the model runs on GPU {current}: copy it there first")
     ahead = interface.get("stream")
     if ahead is not None:
         event = cuda.Event()
         event.record(cuda.Stream.wrap(ahead))
         stream.wait(event)
-    return interface["data"][0], shape, tuple(strides), image
+    return pointer, shape, tuple(strides), image
 
 
 def _contiguous(shape: Sequence[int]) -> tuple[int, ...]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import threading
 from functools import partial
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,6 +116,81 @@ def test_the_processors_memory_is_no_devices(cuda: ModuleType) -> None:
         pytest.skip("the emulation's device is the processor")
     with pytest.raises(ValueError, match="not a CUDA device's"):
         cuda.read_dlpack(np.zeros(4, np.uint8).__dlpack__())
+
+
+def test_memory_tells_its_device(cuda: ModuleType) -> None:
+    assert cuda.memory_device(cuda.DeviceBuffer(64).pointer) == cuda.current_device()
+    assert cuda.memory_device(cuda.HostBuffer(64).pointer) == cuda.current_device()
+    unknown = np.zeros(64, np.uint8)
+    assert cuda.memory_device(unknown.ctypes.data) == (0 if cuda.emulated else -1)
+    view = cuda.view_memory(unknown.ctypes.data, [64], "uint8", unknown)
+    assert view.__dlpack_device__()[1] == cuda.current_device()
+
+
+def test_memory_may_be_freed_while_a_stream_is_recorded(cuda: ModuleType) -> None:
+    stream, buffer = cuda.Stream(), cuda.DeviceBuffer(64)
+    host = cuda.HostBuffer(64).array((64,), "uint8")
+    others = [cuda.DeviceBuffer(64), cuda.HostBuffer(64)]
+    stream.begin_capture()
+    cuda.fill_async(buffer.pointer, 3, 64, stream)
+    others.clear()
+    gc.collect()
+    cuda.copy_async(host.ctypes.data, buffer.pointer, 64, stream)
+    graph = stream.end_capture()
+    graph.launch(stream)
+    stream.synchronize()
+    assert (host == 3).all()
+
+
+def test_threads_make_and_free_memory_beside_each_other(cuda: ModuleType) -> None:
+    wrong: list[Exception] = []
+
+    def work(value: int) -> None:
+        try:
+            cuda.set_device(0)
+            stream = cuda.Stream()
+            for _ in range(100):
+                host, buffer = cuda.HostBuffer(256), cuda.DeviceBuffer(256)
+                array = host.array((256,), "uint8")
+                cuda.fill_async(buffer.pointer, value, 256, stream)
+                cuda.copy_async(host.pointer, buffer.pointer, 256, stream)
+                stream.synchronize()
+                assert (array == value).all()
+        except Exception as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=work, args=(value,)) for value in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda cuda: cuda.TopK(1, 1 << 30, (1 << 29) + 1), "k at most size and 536870912"),
+        (lambda cuda: cuda.TopK(1, 10, 11), "k at most size"),
+        (
+            lambda cuda: cuda.ImageWriter(
+                1, 524281, 8, np.zeros((3, 256), np.uint8), np.zeros(3, np.uint8), nhwc=False, filter=0
+            ),
+            "height out of range",
+        ),
+        (
+            lambda cuda: cuda.BoxFinder(
+                batch=1, rows=1, channels=30000, rows_first=True, scan="dense", coding="center", num_classes=1,
+                confidence=0.5, max_detections=100000,
+            ),
+            "too many extra channels",
+        ),
+    ],
+    ids=["top k", "top k of fewer", "rows of a tensor", "extra channels"],
+)  # fmt: skip
+def test_what_no_launch_can_hold_is_refused(cuda: ModuleType, make: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make(cuda)
 
 
 @pytest.mark.parametrize(

@@ -28,10 +28,15 @@ class LateCuda(FakeCuda):
         self.emulated_module = emulated
         self.view_memory = emulated.view_memory
         self.read_dlpack = emulated.read_dlpack
+        self.elsewhere: dict[int, int] = {}
         self.DeviceBuffer = lambda nbytes: LateBuffer(self, nbytes)
         self.Stream.wrap = lambda handle: self.streams[handle]
         for name, puts in KERNELS.items():
             setattr(self, name, self._late(getattr(emulated, name), puts))
+
+    def memory_device(self, pointer: int) -> int:
+        """The only device's, but for what stands in `elsewhere`."""
+        return self.elsewhere.get(pointer, 0)
 
     def _late(self, kind: type, puts: tuple[str, ...]) -> Any:
         def make(*args: Any, **options: Any) -> Late:

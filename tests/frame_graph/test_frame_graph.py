@@ -358,6 +358,22 @@ def test_what_is_no_frame_is_refused_and_the_next_one_goes_on(
     assert_same(model(frame), reference(frame))
 
 
+@pytest.mark.parametrize(
+    ("device", "words"),
+    [(1, "lies on GPU 1, and the model runs on GPU 0"), (-1, "memory that CUDA does not know")],
+)
+def test_a_frame_of_another_gpu_is_refused_before_the_gpu_reads_it(
+    machine: Machine, open_model: Open, device: int, words: str
+) -> None:
+    model, reference = open_model(*family("yolo")), open_model(*family("yolo"), slots=0)
+    frame = frames(1)[0]
+    machine.cuda.elsewhere[frame.ctypes.data] = device
+    with pytest.raises(InputError, match=words):
+        model(Interface(frame))
+    machine.cuda.elsewhere.clear()
+    assert_same(model(Interface(frame)), reference(frame))
+
+
 def test_a_model_on_the_processor_says_what_to_do_with_frames_on_a_device(open_model: Open) -> None:
     model = open_model(*family("yolo"), slots=0)
     with pytest.raises(InputError, match=r"image is another library's array \(Interface\).*NumPy"):

@@ -34,6 +34,18 @@ inline std::uint64_t as_address(const void* pointer) {
     return reinterpret_cast<std::uintptr_t>(pointer);
 }
 
+/// For functions that touch nothing of Python's: other threads go on, and what they have put on the GPU that
+/// calls Python gets there.
+using NoGil = nb::call_guard<nb::gil_scoped_release>;
+
+/// What `call` gives, made without Python's lock, which this thread has unless Python is ending.
+template <class Call>
+auto without_gil(const Call& call) {
+    if (!nb::is_alive()) return call();
+    const nb::gil_scoped_release released;
+    return call();
+}
+
 /// A stream that is owned, or another library's.
 class StreamObject {
   public:
@@ -41,7 +53,7 @@ class StreamObject {
     StreamObject(const StreamObject&) = delete;
     StreamObject& operator=(const StreamObject&) = delete;
     ~StreamObject() {
-        if (owned_) destroy_stream(stream_);
+        if (owned_) without_gil([this] { destroy_stream(stream_); });
     }
 
     Stream get() const { return stream_; }
@@ -54,10 +66,13 @@ class StreamObject {
 /// Memory on the device, freed with the object.
 class DeviceMemory {
   public:
-    explicit DeviceMemory(std::size_t size) : pointer_(allocate(size)), size_(size) {}
+    explicit DeviceMemory(std::size_t size)
+        : pointer_(without_gil([size] { return allocate(size); })), size_(size) {}
     DeviceMemory(const DeviceMemory&) = delete;
     DeviceMemory& operator=(const DeviceMemory&) = delete;
-    ~DeviceMemory() { release(pointer_); }
+    ~DeviceMemory() {
+        without_gil([this] { release(pointer_); });
+    }
 
     void* get() const { return pointer_; }
     std::size_t size() const { return size_; }
@@ -71,10 +86,14 @@ class DeviceMemory {
 class HostMemory {
   public:
     HostMemory(std::size_t size, bool mapped, bool write_combined)
-        : pointer_(allocate_host(size, mapped, write_combined)), size_(size), mapped_(mapped) {}
+        : pointer_(without_gil([=] { return allocate_host(size, mapped, write_combined); })),
+          size_(size),
+          mapped_(mapped) {}
     HostMemory(const HostMemory&) = delete;
     HostMemory& operator=(const HostMemory&) = delete;
-    ~HostMemory() { release_host(pointer_); }
+    ~HostMemory() {
+        without_gil([this] { release_host(pointer_); });
+    }
 
     void* get() const { return pointer_; }
     std::size_t size() const { return size_; }

@@ -142,6 +142,8 @@ BoxFinderRule make_rule(const Options& options, const TensorBatch& scores) {
         // What follows the classes is extra, but for a rotated box's angle: the row's seventh, or the last.
         const std::int64_t extras = scores.channels - known - (rotated ? 1 : 0);
         require(extras >= 0, "the output has too few channels");
+        // The kernel that writes them counts in an int.
+        require((1 + extras) * options.nms.max_detections < std::int64_t{1} << 31, "too many extra channels");
         const bool angle_first = rotated && rule.scan == BoxScan::rows;
         rule.boxes.angle = static_cast<std::int32_t>(angle_first ? known : scores.channels - 1);
         rule.boxes.first_extra = static_cast<std::int32_t>(known) + (angle_first ? 1 : 0);
@@ -267,7 +269,7 @@ void bind_boxes(nb::module_& module) {
              "height"_a,
              "How an image's boxes go back to it: minus the pad, over the gain, clipped to its size. Rotated "
              "boxes stay in model pixels.")
-        .def("find", &BoxFinder::find, "scores"_a, "boxes"_a, "count"_a, "stream"_a,
+        .def("find", &BoxFinder::find, NoGil(), "scores"_a, "boxes"_a, "count"_a, "stream"_a,
              "Put the whole of it on the stream. boxes: the same pointer where one tensor has both.")
         .def_prop_ro(
             "counts", [of](Self self) { return view(self, of(self).on_host().counts, {of(self).batch()}); },

@@ -15,6 +15,7 @@ namespace ev::cuda::bind {
 namespace {
 
 constexpr int kMaxSide = 1 << 24;
+constexpr int kMaxRows = 65535 * 8;  // of a tensor: a launch has 65535 rows of blocks, of 8 rows each
 
 using Table = nb::ndarray<nb::ro, nb::c_contig, nb::device::cpu>;
 using Strides = std::array<std::int64_t, 3>;
@@ -51,6 +52,7 @@ class ImageWriter {
         rule_.filter = static_cast<Filter>(filter);
         rule_.out.element = element_of(table.dtype());
         rule_.out.channels = channels;
+        require(height <= kMaxRows, "height out of range");
         rule_.out.height = side(height, "height out of range");
         rule_.out.width = side(width, "width out of range");
         rule_.out.channel_stride = nhwc ? 1 : static_cast<std::ptrdiff_t>(height * width);
@@ -179,7 +181,7 @@ void bind_image(nb::module_& module) {
              "offset_y"_a, "offset_x"_a,
              "Planes of a frame, chroma of half the width: pointer, bytes from row to row and from sample to "
              "sample. half_height: 4:2:0, else 4:2:2. order counts blue, green, red.")
-        .def("write", &ImageWriter::write, "out"_a, "count"_a, "stream"_a,
+        .def("write", &ImageWriter::write, NoGil(), "out"_a, "count"_a, "stream"_a,
              "Write the first `count` images into the tensor at `out`.");
 }
 

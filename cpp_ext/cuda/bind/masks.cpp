@@ -265,7 +265,7 @@ void bind_masks(nb::module_& module) {
                       const Pair&>(),
              nb::kw_only(), "batch"_a, "classes"_a, "map_hw"_a, "source"_a, "dtype"_a, "max_hw"_a)
         .def("place", &LabelWriter::place, "index"_a, "roi_yxhw"_a, "image_hw"_a, "offset"_a = 0)
-        .def("write", &LabelWriter::write, "maps"_a, "out"_a, "count"_a, "stream"_a);
+        .def("write", &LabelWriter::write, NoGil(), "maps"_a, "out"_a, "count"_a, "stream"_a);
     nb::class_<MaskWriter>(
         module, "MaskWriter",
         "Masks at the images' sizes, 1 where a logit of (batch, masks, h, w) is above the threshold, as "
@@ -275,7 +275,7 @@ void bind_masks(nb::module_& module) {
         .def(nb::init<std::int64_t, std::int64_t, const Pair&, bool, float, const Pair&>(), nb::kw_only(),
              "batch"_a, "masks"_a, "map_hw"_a, "half"_a = false, "threshold"_a = 0.0F, "max_hw"_a)
         .def("place", &MaskWriter::place, "index"_a, "roi_yxhw"_a, "via_hw"_a, "image_hw"_a, "offset"_a = 0)
-        .def("write", &MaskWriter::write, "logits"_a, "out"_a, "count"_a, "stream"_a);
+        .def("write", &MaskWriter::write, NoGil(), "logits"_a, "out"_a, "count"_a, "stream"_a);
     using Self = nb::handle_t<InstanceMasks>;
     const auto of = [](Self self) -> const InstanceMasks& { return *nb::inst_ptr<InstanceMasks>(self); };
     nb::class_<InstanceMasks>(
@@ -294,8 +294,8 @@ void bind_masks(nb::module_& module) {
             "scale_yx"_a, "roi_yxhw"_a, "via_hw"_a, "image_hw"_a, "first_yx"_a, "size_hw"_a,
             "first_yx, size_hw: the part of the prototypes that the roi counts in. gain, offset, scale: from "
             "image pixels to the model's input to the prototypes.")
-        .def("assemble", &InstanceMasks::assemble, "prototypes"_a, "counts"_a, "boxes"_a, "coefficients"_a,
-             "stride"_a, "count"_a, "stream"_a,
+        .def("assemble", &InstanceMasks::assemble, NoGil(), "prototypes"_a, "counts"_a, "boxes"_a,
+             "coefficients"_a, "stride"_a, "count"_a, "stream"_a,
              "stride: floats from one detection's coefficients to the next.")
         .def_prop_ro(
             "counts", [of](Self self) { return view(self, of(self).on_host().counts, {of(self).batch()}); },

@@ -87,6 +87,7 @@ struct DeviceArray {
     Shape shape;
     const Kind* kind;
     nb::object owner;
+    int device;  // that has them, whichever is current when they are handed on
 
     std::size_t nbytes() const {
         std::size_t bytes = kind->bytes;
@@ -107,23 +108,26 @@ struct DeviceArray {
     }
 
     static int device_type() { return emulated ? nb::device::cpu::value : nb::device::cuda::value; }
-    static int device_id() { return emulated ? 0 : current_device(); }
 
     /// A capsule for DLPack's consumers. What is on a stream is not waited for.
     nb::object dlpack(const nb::kwargs& /*unused*/) const {
         return nb::cast(nb::ndarray<>(data, shape.size(), shape.data(), owner, nullptr, dlpack_type(*kind),
-                                      device_type(), device_id()));
+                                      device_type(), device));
     }
 
-    static nb::tuple dlpack_device(const DeviceArray& /*unused*/) {
-        return nb::make_tuple(device_type(), device_id());
-    }
+    nb::tuple dlpack_device() const { return nb::make_tuple(device_type(), device); }
 };
+
+/// The device that has memory, the current one where CUDA does not know it.
+int known_device(const void* memory) {
+    const int device = device_of(memory);
+    return device < 0 ? current_device() : device;
+}
 
 /// Elements at any address, which `owner` keeps alive.
 DeviceArray view_memory(std::uint64_t pointer, const Shape& shape, const std::string& dtype,
                         const nb::object& owner) {
-    return {as_pointer(pointer), shape, &find_kind(dtype), owner};
+    return {as_pointer(pointer), shape, &find_kind(dtype), owner, known_device(as_pointer(pointer))};
 }
 
 /// What a DLPack capsule lends: pointer, shape, bytes from element to element along each axis, and what keeps
@@ -134,7 +138,7 @@ nb::tuple read_dlpack(const nb::capsule& capsule) {
     const int type = array.device_type();
     const bool reachable = type == nb::device::cuda::value || type == nb::device::cuda_managed::value;
     require(reachable || (emulated && type == nb::device::cpu::value), "the array is not a CUDA device's");
-    require(array.device_id() == DeviceArray::device_id(), "the array is another device's");
+    require(array.device_id() == (emulated ? 0 : current_device()), "the array is another device's");
     nb::list shape, strides;
     for (std::size_t i = 0; i < array.ndim(); ++i) {
         shape.append(array.shape(i));
@@ -148,7 +152,8 @@ DeviceArray device_array(nb::handle_t<DeviceMemory> self, const Shape& shape, co
                          std::size_t offset) {
     const auto& memory = *nb::inst_ptr<DeviceMemory>(self);
     const Kind& kind = find_kind(dtype);
-    return {place(memory.get(), memory.size(), shape, kind, offset), shape, &kind, nb::borrow(self)};
+    return {place(memory.get(), memory.size(), shape, kind, offset), shape, &kind, nb::borrow(self),
+            known_device(memory.get())};
 }
 
 nb::object host_array(nb::handle_t<HostMemory> self, const Shape& shape, const std::string& dtype,
@@ -230,10 +235,15 @@ void bind_memory(nb::module_& module) {
         nb::sig("def read_dlpack(capsule: object) -> tuple[int, tuple[int, ...], tuple[int, ...], Lent]"),
         "Pointer, shape and strides in bytes of the uint8 array that a DLPack capsule lends, on this "
         "thread's device, and what keeps it.");
-    module.def("copy_async", &copy, "destination"_a, "source"_a, "nbytes"_a, "stream"_a,
+    module.def(
+        "memory_device", [](std::uint64_t pointer) { return device_of(as_pointer(pointer)); }, "pointer"_a,
+        "The device that has memory, or, of pinned memory of the processor's, the current one; -1 of memory "
+        "that "
+        "CUDA does not know.");
+    module.def("copy_async", &copy, NoGil(), "destination"_a, "source"_a, "nbytes"_a, "stream"_a,
                "Copy between any two kinds of memory; in the stream's order where the processor's side is "
                "pinned.");
-    module.def("copy_rows_async", &copy_rows, "destination"_a, "destination_stride"_a, "source"_a,
+    module.def("copy_rows_async", &copy_rows, NoGil(), "destination"_a, "destination_stride"_a, "source"_a,
                "source_stride"_a, "row_bytes"_a, "rows"_a, "stream"_a,
                "Copy rows that lie `stride` bytes from one to the next, as copy_async does.");
     module.def(
@@ -241,7 +251,7 @@ void bind_memory(nb::module_& module) {
         [](std::uint64_t destination, std::uint8_t value, std::size_t nbytes, const StreamObject& stream) {
             fill_async(as_pointer(destination), value, nbytes, stream.get());
         },
-        "destination"_a, "value"_a, "nbytes"_a, "stream"_a, "Set every byte.");
+        NoGil(), "destination"_a, "value"_a, "nbytes"_a, "stream"_a, "Set every byte.");
 }
 
 }  // namespace ev::cuda::bind

@@ -71,8 +71,8 @@ void bind_nms(nb::module_& module) {
              "batch"_a, "capacity"_a, nb::kw_only(), "rotated"_a = false, "iou"_a, "class_agnostic"_a = false,
              "class_offset"_a = 0.0F, "greedy"_a = true, "max_candidates"_a = kMaxCandidates,
              "max_detections"_a = 300)
-        .def("suppress", &BoxSuppressor::suppress, "boxes"_a, "scores"_a, "class_ids"_a, "counts"_a, "kept"_a,
-             "num_kept"_a, "stream"_a,
+        .def("suppress", &BoxSuppressor::suppress, NoGil(), "boxes"_a, "scores"_a, "class_ids"_a, "counts"_a,
+             "kept"_a, "num_kept"_a, "stream"_a,
              "boxes: float32 (batch, capacity, 4), xyxy, or 5 where rotated, xywhr; scores: float32 and "
              "class_ids: "
              "int32 (batch, capacity); counts: int32 (batch,), how many of them there are. class_ids may be "

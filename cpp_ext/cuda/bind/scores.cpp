@@ -1,6 +1,9 @@
 // Scores of logits, and the best k of scores.
 #include <nanobind/stl/string.h>
 
+#include <algorithm>
+#include <cstdint>
+
 #include "activate.h"
 #include "select.h"
 #include "staged.h"
@@ -14,7 +17,8 @@ class TopK {
   public:
     TopK(std::int64_t batch, std::int64_t size, std::int64_t k)
         : batch_(checked(batch, 65535)),
-          k_(checked(k, size)),
+          // The kernel counts twice as many in an int, rounded up to a power of two.
+          k_(checked(k, std::min(size, std::int64_t{1} << 29))),
           size_(checked(size, std::int64_t{1} << 30)),
           workspace_(top_k_workspace_size(batch_, size_, k_)) {}
 
@@ -30,7 +34,8 @@ class TopK {
     DeviceMemory workspace_;
 
     static int checked(std::int64_t value, std::int64_t most) {
-        require(value >= 1 && value <= most, "batch, size and k must be at least 1, k at most size");
+        require(value >= 1 && value <= most,
+                "batch, size and k must be at least 1, k at most size and 536870912");
         return static_cast<int>(value);
     }
 };
@@ -70,14 +75,14 @@ void bind_scores(nb::module_& module) {
         "edgevision.ops.scores' softmax of each row, or sigmoid.")
         .def(nb::init<std::int64_t, std::int64_t, const std::string&, bool>(), "batch"_a, "size"_a,
              nb::kw_only(), "activation"_a, "half"_a = false)
-        .def("write", &ScoreWriter::write, "logits"_a, "scores"_a, "count"_a, "stream"_a,
+        .def("write", &ScoreWriter::write, NoGil(), "logits"_a, "scores"_a, "count"_a, "stream"_a,
              "Write the first `count` rows' scores, float32; float32 logits may be overwritten by them.");
     nb::class_<TopK>(
         module, "TopK",
         "The k best of each row of float32 scores (batch, size): descending, the lower index first "
         "among equals, NaN last.")
         .def(nb::init<std::int64_t, std::int64_t, std::int64_t>(), "batch"_a, "size"_a, "k"_a)
-        .def("find", &TopK::find, "scores"_a, "values"_a, "indices"_a, "stream"_a,
+        .def("find", &TopK::find, NoGil(), "scores"_a, "values"_a, "indices"_a, "stream"_a,
              "Write float32 and int32 (batch, k).");
 }
 

@@ -32,10 +32,14 @@ class Staged {
     std::size_t count_;
 };
 
-/// A copy of constant bytes on the device, there before this returns.
+/// A copy of constant bytes on the device, there before this returns. Not on the default stream, which waits
+/// for those of other libraries, and would end what they capture.
 inline void upload(const DeviceMemory& device, std::size_t offset, const void* bytes, std::size_t size) {
-    copy_async(static_cast<std::byte*>(device.get()) + offset, bytes, size, nullptr);
-    synchronize(nullptr);
+    const StreamObject stream(create_stream(false), true);
+    without_gil([&] {
+        copy_async(static_cast<std::byte*>(device.get()) + offset, bytes, size, stream.get());
+        synchronize(stream.get());
+    });
 }
 
 }  // namespace ev::cuda::bind

@@ -26,15 +26,15 @@ class GraphObject {
     explicit GraphObject(const Graph& graph) : graph_(graph) {}
     GraphObject(const GraphObject&) = delete;
     GraphObject& operator=(const GraphObject&) = delete;
-    ~GraphObject() { destroy_graph(graph_); }
+    ~GraphObject() {
+        without_gil([this] { destroy_graph(graph_); });
+    }
 
     const Graph& get() const { return graph_; }
 
   private:
     Graph graph_;
 };
-
-using NoGil = nb::call_guard<nb::gil_scoped_release>;
 
 }  // namespace
 
@@ -71,18 +71,18 @@ void bind_streams(nb::module_& module) {
             "Whether everything put on it is done.")
         .def(
             "wait", [](const StreamObject& self, const EventObject& e) { wait_event(self.get(), e.get()); },
-            "event"_a, "What is put on it from now on waits for the event.")
+            NoGil(), "event"_a, "What is put on it from now on waits for the event.")
         .def(
-            "begin_capture", [](const StreamObject& self) { begin_capture(self.get()); },
+            "begin_capture", [](const StreamObject& self) { begin_capture(self.get()); }, NoGil(),
             "Record what is put on it, instead of running it, until end_capture().")
         .def(
             "end_capture", [](const StreamObject& self) { return new GraphObject(end_capture(self.get())); },
-            nb::rv_policy::take_ownership);
+            NoGil(), nb::rv_policy::take_ownership);
     event.def(nb::init<bool>(), nb::kw_only(), "timing"_a = false)
         .def(
             "record",
             [](const EventObject& self, const StreamObject& s) { record_event(self.get(), s.get()); },
-            "stream"_a)
+            NoGil(), "stream"_a)
         .def(
             "synchronize", [](const EventObject& self) { synchronize_event(self.get()); }, NoGil())
         .def("is_reached", [](const EventObject& self) { return is_reached(self.get()); })
@@ -96,7 +96,7 @@ void bind_streams(nb::module_& module) {
         .def(
             "launch",
             [](const GraphObject& self, const StreamObject& s) { launch_graph(self.get(), s.get()); },
-            "stream"_a)
+            NoGil(), "stream"_a)
         .def(
             "update",
             [](const GraphObject& self, const GraphObject& newer) {
