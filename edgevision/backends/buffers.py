@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from operator import index
-from typing import Any, TypeAlias
+from types import MethodType
+from typing import Any, ParamSpec, TypeAlias, TypeVar
+from weakref import WeakMethod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,9 @@ from edgevision.backends.base import TensorInfo
 from edgevision.errors import InputError, OutOfMemoryError
 
 __all__ = ["Dim", "InputBuffers", "allocate", "derive_shape"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _ALIGNMENT = 64
 """Bytes: a cache line, and the widest vector register (AVX-512)."""
@@ -61,12 +66,13 @@ class InputBuffers:
         bind: Callable[[str, NDArray[Any]], None],
         allocate: Callable[[Sequence[int], str, str], NDArray[Any]] = allocate,
     ) -> None:
-        """bind: makes the runtime read input `name` from this array from now on. allocate: as the function here."""
+        """bind: makes the runtime read input `name` from this array from now on. allocate: as the function here. Methods of
+        who holds this object are held weakly, so that it goes, with all its memory, as soon as nobody holds it."""
         self.arrays: dict[str, NDArray[Any]] = {}
         self._lent: set[str] = set()
         self._infos = {info.name: info for info in infos}
-        self._bind = bind
-        self._allocate = allocate
+        self._bind = _held_weakly(bind)
+        self._allocate = _held_weakly(allocate)
 
     def get(self, name: str, shape: Sequence[int]) -> NDArray[Any]:
         """The input's array at this shape: the same as the last time, or a new one of zeros, already bound."""
@@ -131,6 +137,21 @@ class InputBuffers:
     @staticmethod
     def _list(names: Any) -> str:
         return ", ".join(map(repr, sorted(names)))
+
+
+def _held_weakly(call: Callable[P, T]) -> Callable[P, T]:
+    """The function, or, of a method, one that does not keep its object."""
+    if not isinstance(call, MethodType):
+        return call
+    method = WeakMethod(call)
+
+    def forward(*given: P.args, **named: P.kwargs) -> T:
+        held = method()
+        assert held is not None, "who asks for buffers is there"
+        made: T = held(*given, **named)
+        return made
+
+    return forward
 
 
 def _check_shape(info: TensorInfo, shape: Sequence[int]) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from types import ModuleType
 from typing import Any
 
@@ -71,20 +72,25 @@ class OutputAllocator:
 
 def new_trt_allocator(trt: ModuleType, allocator: OutputAllocator) -> Any:
     """TensorRT's own allocator object, which passes everything on. The context does not keep it alive."""
+    return _allocator_class(trt)(allocator)
 
+
+@cache
+def _allocator_class(trt: ModuleType) -> Any:
     class Allocator(trt.IOutputAllocator):  # type: ignore[name-defined, misc]
-        def __init__(self) -> None:
+        def __init__(self, to: OutputAllocator) -> None:
             super().__init__()
+            self._to = to
 
         def reallocate_output(self, tensor_name: str, memory: int, size: int, alignment: int) -> int:
-            return allocator.reallocate(int(size))
+            return self._to.reallocate(int(size))
 
         def reallocate_output_async(
             self, tensor_name: str, memory: int, size: int, alignment: int, stream: int
         ) -> int:
-            return allocator.reallocate(int(size))
+            return self._to.reallocate(int(size))
 
         def notify_shape(self, tensor_name: str, shape: Any) -> None:
-            allocator.notify(tuple(int(side) for side in shape))
+            self._to.notify(tuple(int(side) for side in shape))
 
-    return Allocator()
+    return Allocator

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -44,9 +45,10 @@ class ImageEncoder:
     ) -> None:
         """encoder, decoder: on one GPU."""
         self._encoder, self._decoder, self._task = encoder, decoder, task
-        self._takes = {tensor.name: tensor.dtype for tensor in decoder.inputs}
-        self._slot = Slot(encoder, task.preparation, 1, self._open_finisher, WarnOnce(stacklevel=6))
-        self._stays = False
+        # No method of this object: what nobody holds goes at once, with its memory, where it holds not itself.
+        self._slot = Slot(
+            encoder, task.preparation, 1, partial(_open_finisher, decoder, task), WarnOnce(stacklevel=6)
+        )
         self._decoders: dict[tuple[int, int], DeviceSession] = {}  # the last one used stands last
         self._on_device: dict[str, _Tensor] = {}
         self._on_processor: dict[str, NDArray[Any]] = {}
@@ -67,9 +69,11 @@ class ImageEncoder:
         """
         self._slot.submit([image], _OPTIONS)
         self._slot.results()
-        if self._stays:
-            self._on_device = self._tensors()
+        finisher = cast(_Rest, self._slot.finisher)
+        if finisher.stays:
+            self._on_device = _tensors(self._encoder, self._task)
         else:
+            self._on_device = {}
             self._on_processor = self._task.embed(self._encoder.output_arrays(), self._decoder.input_buffer)
         return self._slot.placements[0]
 
@@ -110,24 +114,6 @@ class ImageEncoder:
                 decoder.close()
         self._decoders, self._on_device, self._on_processor = {}, {}, {}
 
-    def _open_finisher(
-        self, session: DeviceSession, input_hw: tuple[int, int], options: RunOptions
-    ) -> Finisher:
-        """See OpenFinisher."""
-        arrays = self._encoder.output_arrays()
-        same = all(arrays[name].dtype.name == self._takes[name] for name in self._task.embedding)
-        self._stays = same and _lend(self._decoder, self._tensors())
-        self._on_device = {}
-        return _Rest(session, () if self._stays else self._task.embedding)
-
-    def _tensors(self) -> dict[str, _Tensor]:
-        """What the decoder takes of the encoder's outputs."""
-        encoder, arrays = self._encoder, self._encoder.output_arrays()
-        return {
-            name: _Tensor(encoder.output_address(name), arrays[name].shape, arrays[name].nbytes, encoder)
-            for name in self._task.embedding
-        }
-
     def _new_decoder(self) -> DeviceSession:
         """One that no other shape needs, or has needed for longest."""
         if not self._decoders:
@@ -151,6 +137,29 @@ class _Tensor:
     owner: object
 
 
+def _open_finisher(
+    decoder: DeviceSession,
+    task: PromptableTask,
+    encoder: DeviceSession,
+    input_hw: tuple[int, int],
+    options: RunOptions,
+) -> Finisher:
+    """See OpenFinisher, from the third parameter on."""
+    arrays, takes = encoder.output_arrays(), {tensor.name: tensor.dtype for tensor in decoder.inputs}
+    same = all(arrays[name].dtype.name == takes[name] for name in task.embedding)
+    stays = same and _lend(decoder, _tensors(encoder, task))
+    return _Rest(encoder, () if stays else task.embedding)
+
+
+def _tensors(encoder: DeviceSession, task: PromptableTask) -> dict[str, _Tensor]:
+    """What the decoder takes of the encoder's outputs."""
+    arrays = encoder.output_arrays()
+    return {
+        name: _Tensor(encoder.output_address(name), arrays[name].shape, arrays[name].nbytes, encoder)
+        for name in task.embedding
+    }
+
+
 def _lend(decoder: DeviceSession, tensors: dict[str, _Tensor]) -> bool:
     """Has a decoder read these; False where it reads one of them on the processor."""
     return all(
@@ -160,12 +169,16 @@ def _lend(decoder: DeviceSession, tensors: dict[str, _Tensor]) -> bool:
 
 
 class _Rest:
-    """The Finisher behind an encoder: the outputs that the processor needs come down."""
+    """The Finisher behind an encoder: the outputs that the processor needs come down.
+
+    stays: there are none, and the decoder reads all where they lie.
+    """
 
     version = 0
 
     def __init__(self, session: DeviceSession, names: Iterable[str]) -> None:
         self._session, self._names = session, tuple(names)
+        self.stays = not self._names
 
     def place(self, placements: Sequence[Placement]) -> tuple[int, ...]:
         """See Finisher."""

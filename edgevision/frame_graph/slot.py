@@ -106,6 +106,11 @@ class Slot:
             self._done.record(session.stream)
         self._started = perf_counter_ns()
 
+    @property
+    def finisher(self) -> Finisher | None:
+        """What stood behind the network at the last images."""
+        return self._finisher
+
     def is_done(self) -> bool:
         """Whether the results can be read without waiting."""
         return bool(self._done.is_reached())

@@ -172,6 +172,21 @@ def test_memory_is_given_back(machine: Machine) -> None:
     assert y.shape == (2, 12)
 
 
+def test_a_session_that_nobody_holds_gives_its_memory_back_at_once(machine: Machine) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        for network, width in ((tiny.doubling(["n", 3]), 3), (tiny.nonzero(), 4)):
+            session = machine.open(network)
+            for _ in range(3):
+                session.run({"x": np.ones((2, width), np.float32)})
+            assert machine.cuda.regions
+            del session
+            assert not machine.cuda.regions
+    finally:
+        gc.enable()
+
+
 def test_a_closed_session_keeps_neither_context_nor_engine(machine: Machine) -> None:
     session = machine.open(tiny.doubling(["n", 3]))
     session.run({"x": ONES})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,35 @@ def test_frames_give_the_processors_results(bench: Bench, name: str) -> None:
         for _ in range(3):  # as it comes, recorded, and launched again
             assert_same(on_gpu(still), expected)
     assert bench.cuda.counts["launch"] >= 4
+
+
+@pytest.mark.parametrize("name", ["instances", "promptable"])
+def test_what_nobody_holds_gives_its_memory_back_at_once(bench: Bench, name: str) -> None:
+    path = demo_model_path(name)
+    gc.collect()
+    before = dict(bench.cuda.regions)
+    gc.disable()
+    try:
+        if name == "promptable":
+            files = [(path / one).read_bytes() for one in ("model.onnx", "decoder.onnx")]
+            prompted = PromptableModel(load_spec(path / "model.onnx"), *map(bench.session, files))
+            prompted.set_image(stills(1)[0])
+            for prompt in PROMPTS * 2:
+                prompted.predict(**prompt)
+            twin = prompted.clone()
+            twin.predict(**PROMPTS[0])
+            assert bench.cuda.regions != before
+            del prompted, twin
+        else:
+            model = Model(load_spec(path), bench.session(path.read_bytes()))
+            ahead = [model.submit(still) for still in stills(3)]
+            for submission in ahead:
+                submission.result()
+            assert bench.cuda.regions != before
+            del model, ahead, submission
+        assert bench.cuda.regions == before
+    finally:
+        gc.enable()
 
 
 def test_prompts_are_answered_as_on_the_processor(bench: Bench) -> None:
