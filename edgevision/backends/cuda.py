@@ -266,6 +266,10 @@ class TensorMemory:
     owner: Any
     lent: bool = False
 
+    def is_lent_from(self, address: int, shape: Sequence[int]) -> bool:
+        """Whether it is another's memory, there and of that shape."""
+        return self.lent and (self.address, self.array.shape) == (address, tuple(shape))
+
 
 class CudaMemory:
     """Memory of one device for one session's tensors.

@@ -169,7 +169,8 @@ class OnnxRuntimeGpuSession(OnnxRuntimeSession):
         require_open(self._network)
         if name in self._memory.on_processor:
             return False
-        if not self._memory.is_lent(name, tuple(shape), address):
+        held = self._memory.input(name)
+        if held is None or not held.is_lent_from(address, shape):
             array = self._buffers.stand_in(name, shape)
             self._bind_input_at(name, array, self._memory.lend(name, array, address, owner))
             self._buffers.lend(name, array)

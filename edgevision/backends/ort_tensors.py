@@ -80,10 +80,9 @@ class CudaTensors:
         self._tensors["input"][name] = TensorMemory(array, address, owner, lent=True)
         return "cuda", self._device, address
 
-    def is_lent(self, name: str, shape: Sequence[int], address: int) -> bool:
-        """Whether an input lies in that memory of another's."""
-        memory = self._tensors["input"].get(name)
-        return memory is not None and memory.lent and (memory.address, memory.array.shape) == (address, shape)
+    def input(self, name: str) -> TensorMemory | None:
+        """Where an input lies; None before it was placed."""
+        return self._tensors["input"].get(name)
 
     @property
     def mapped(self) -> bool:

@@ -191,7 +191,7 @@ class TensorRtSession:
         """See `DeviceSession.lend_input`."""
         engine = self._open()
         held = self._input_memory.get(name)
-        if held is not None and held.lent and (held.address, held.array.shape) == (address, tuple(shape)):
+        if held is not None and held.is_lent_from(address, shape):
             return True
         array = self._buffers.stand_in(name, shape)
         check_range(engine.profiles, name, array.shape, engine.name)

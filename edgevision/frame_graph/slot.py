@@ -59,6 +59,8 @@ class Slot:
         self.timings = Timings()
         self.placements: list[Placement] = []
         """Where the images that were submitted last lie in the network's input."""
+        self.finisher: Finisher | None = None
+        """What stood behind the network then."""
         self._preparation, self._batch = preparation, batch
         self._open_finisher, self._warn = open_finisher, warn
         self._input = preparation.spec.name
@@ -71,7 +73,6 @@ class Slot:
         self._finishers: dict[RunOptions, Finisher] = {}
         self._graphs: dict[Any, Graph] = {}
         self._ran = False  # at the present shapes
-        self._finisher: Finisher | None = None
         self._owners: list[Any] = []  # of frames on the device, until the launch is done
         self._kind: Any = None  # of the last batch, where the next one may be like it
         self._key: Any = None  # of its graph
@@ -106,11 +107,6 @@ class Slot:
             self._done.record(session.stream)
         self._started = perf_counter_ns()
 
-    @property
-    def finisher(self) -> Finisher | None:
-        """What stood behind the network at the last images."""
-        return self._finisher
-
     def is_done(self) -> bool:
         """Whether the results can be read without waiting."""
         return bool(self._done.is_reached())
@@ -119,9 +115,9 @@ class Slot:
         """The results of what was submitted, once it is done."""
         self.wait()
         inferred = perf_counter_ns()
-        assert self._finisher is not None, "nothing was submitted"
+        assert self.finisher is not None, "nothing was submitted"
         with self.session.errors("read the results of"):
-            results = self._finisher.read(self.placements)
+            results = self.finisher.read(self.placements)
         done = perf_counter_ns()
         self.timings = Timings(
             self._prepared / 1e6, (inferred - self._started) / 1e6, (done - inferred) / 1e6
@@ -131,8 +127,8 @@ class Slot:
     def on_device(self) -> dict[str, Any]:
         """What the results are made of, on the device, once it is done."""
         self.wait()
-        assert self._finisher is not None, "nothing was submitted"
-        return self._finisher.on_device(len(self.placements))
+        assert self.finisher is not None, "nothing was submitted"
+        return self.finisher.on_device(len(self.placements))
 
     def wait(self) -> None:
         """Returns when what was submitted is done."""
@@ -148,7 +144,7 @@ class Slot:
         """Gives back everything but the session."""
         self._graphs.clear()
         self._finishers.clear()
-        self._finisher = self._writer = self._buffer = None
+        self.finisher = self._writer = self._buffer = None
         self._memories, self._owners, self._copies, self._kind = [], [], [], None
         self._waited = False  # who waits now is told that the session is closed
 
@@ -168,9 +164,9 @@ class Slot:
     def _is_unchanged(self) -> bool:
         """Whether the network's input and what the finisher needs are still those of the last batch."""
         assert self._buffer is not None, "of the last batch"
-        assert self._finisher is not None, "of the last batch"
+        assert self.finisher is not None, "of the last batch"
         buffer = self.session.input_buffer(self._input, self._buffer.shape)
-        return buffer is self._buffer and self._finisher.version == self._key[-1]
+        return buffer is self._buffer and self.finisher.version == self._key[-1]
 
     def _copy_up(self, images: Sequence[NDArray[np.uint8]]) -> None:
         """Writes frames of the last batch's kind where those went up from."""
@@ -191,10 +187,10 @@ class Slot:
         sizes = [frame.shape[:2] if isinstance(frame, np.ndarray) else frame.size_hw for frame in frames]
         self.placements, shape = self._preparation.place(sizes, self._batch)
         self._use_shape(shape)
-        self._finisher = self._finisher_for(options)
+        self.finisher = self._finisher_for(options)
         uploads = self._place(images, frames)
-        place = self._finisher.place(self.placements)
-        self._key = (uploads, len(images), options, place, self._finisher.version)
+        place = self.finisher.place(self.placements)
+        self._key = (uploads, len(images), options, place, self.finisher.version)
         if uploads is not None:
             self._kind = kind
 
@@ -324,5 +320,5 @@ class Slot:
                 memory.put(upload, session.stream)
             self._writer.write(session.input_address(self._input), count, session.stream)
         session.enqueue()
-        assert self._finisher is not None
-        self._finisher.put(count)
+        assert self.finisher is not None
+        self.finisher.put(count)

@@ -16,6 +16,8 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
+from trt_bindings import unpack_bindings
+
 TARGET = Path(__file__).with_name("trt_api.json")
 CLASSES = (
     "Builder", "BuilderFlag", "DataType", "DynamicShapesKernelSpecializationStrategy", "EngineInvalidityDiagnostics",
@@ -51,11 +53,7 @@ def list_version(version: str) -> tuple[str, dict[str, list[str]]]:
     """Its full number, and class -> what it has, of the wheel for this Python."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        package = f"tensorrt-cu12-bindings=={version}"
-        pip = (sys.executable, "-m", "pip")
-        subprocess.run([*pip, "download", "-q", "--no-deps", "-d", folder, package], check=True)
-        wheel = next(place.glob("*.whl"))
-        subprocess.run([sys.executable, "-m", "zipfile", "-e", str(wheel), folder], check=True)
+        unpack_bindings(version, place)
         (place / "entries.c").write_text(ENTRIES)
         for library in LIBRARIES:
             name = f"lib{library}.so.{version.split('.')[0]}"

@@ -20,6 +20,10 @@ from pathlib import Path
 from stand_in_library import build_library
 
 HERE = Path(__file__).parent
+sys.path.append(str(HERE.parent))
+
+from trt_bindings import unpack_bindings  # noqa: E402
+
 TESTS = HERE.parents[1]
 MODULES = ("backends/test_trt_session.py", "backends/test_trt_open.py", "frame_graph")
 # Of other runtimes; and, where the bindings of 10.3 end the process, a profile that is refused.
@@ -33,15 +37,10 @@ def main() -> int:
     version, include, *more = sys.argv[1:]
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        package = f"tensorrt-cu12-bindings=={version}"
-        pip = (sys.executable, "-m", "pip")
-        subprocess.run([*pip, "download", "-q", "--no-deps", "-d", folder, package], check=True)
-        subprocess.run(
-            [sys.executable, "-m", "zipfile", "-e", str(next(place.glob("*.whl"))), folder], check=True
-        )
+        unpack_bindings(version, place)
         build_library(Path(include), place, major=int(version.split(".")[0]))
         left_out = LEFT_OUT + next(
-            (more for start, more in LEFT_OUT_BY_VERSION.items() if version.startswith(start)), ""
+            (also for start, also in LEFT_OUT_BY_VERSION.items() if version.startswith(start)), ""
         )
         chosen = more or [*(str(TESTS / module) for module in MODULES), "-k", left_out]
         environment = {
